@@ -1,0 +1,158 @@
+"""What an operation is: its name, its typed params and result, and where its handler lives.
+
+The API reads the types (schemas, validation); a worker resolves the handler string. So the registry can be
+loaded without numpy or onnxruntime, and a message carries an operation's name only.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.core.artifact import ArtifactManifest
+
+Json = Any  # whatever json.dumps takes
+Device = Literal["cpu", "cuda"]
+
+
+class Params(BaseModel):
+    """Base of every operation's params: unknown names are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Result(BaseModel):
+    """Base of every operation's result: what stands under `receipt` in a result line."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A kind of work that jobs can ask for.
+
+    Attributes:
+        name: What users write, e.g. "compress".
+        summary: One sentence for the API documentation and `triptych operations`.
+        params: Type of the params of a step.
+        result: Type of the receipt of an item.
+        handler: "module:Class" of the `Handler`; only workers import it.
+        artifacts: Names of the artifacts whose digests a job pins when it is accepted.
+        output_extension: Extension of the output object, with its dot; None when all of the result is
+            in the receipt. A handler may choose another one for an item.
+        seconds_per_item_hint: Expected seconds an item on one core; sizes the first shards only.
+        native: Whether the handler runs native code on user bytes, so that an item may kill its process.
+    """
+
+    name: str
+    summary: str
+    params: type[Params]
+    result: type[Result]
+    handler: str
+    artifacts: tuple[str, ...] = ()
+    output_extension: str | None = None
+    seconds_per_item_hint: float = 0.2
+    native: bool = True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Caps on one input; what is over one of them is the item's error, before any decoding."""
+
+    max_bytes: int = 512 * 2**20
+    max_pixels: int = 100_000_000
+    max_frames: int = 1_000
+
+
+@dataclass(frozen=True)
+class LoadedArtifact:
+    """An artifact on local disk, every file's digest verified.
+
+    Attributes:
+        manifest: The parsed manifest.
+        digest: sha256 hex of the manifest, the artifact's address.
+        directory: Where the files named in the manifest lie.
+    """
+
+    manifest: ArtifactManifest
+    digest: str
+    directory: Path
+
+    def path(self, role: str) -> Path:
+        """Path of the file with that role in the manifest ("encoder", "tables", ...)."""
+        return self.directory / self.manifest.files[role].name
+
+
+@dataclass(frozen=True)
+class HandlerContext:
+    """What a worker process gives every handler it makes."""
+
+    device: Device
+    artifacts: Mapping[str, LoadedArtifact]
+    limits: Limits = Limits()
+    device_index: int = 0
+
+
+@dataclass(frozen=True)
+class ItemInput:
+    """One item for a handler.
+
+    Attributes:
+        data: The input object's bytes, at most `Limits.max_bytes`.
+        name: The user's own name for it (for messages; never a path to open).
+        params: An instance of the operation's params type.
+        sample: Whether previews for the report are wanted.
+    """
+
+    data: bytes
+    name: str
+    params: Params
+    sample: bool = False
+
+
+@dataclass(frozen=True)
+class ItemOutput:
+    """What a handler made of one item.
+
+    Attributes:
+        receipt: The measured facts; the worker adds bytes in, provider and timings of its own.
+        data: The output object, or None when there is none.
+        extension: Overrides the operation's extension.
+        content_type: MIME type of `data`.
+        previews: Small WebP or JPEG pictures for the report by role ("before", "after"); empty unless
+            `ItemInput.sample`.
+    """
+
+    receipt: Result
+    data: bytes | None = None
+    extension: str | None = None
+    content_type: str = "application/octet-stream"
+    previews: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Handler(Protocol):
+    """Runs one operation in a worker. One instance a process; its threads share it."""
+
+    def __init__(self, context: HandlerContext) -> None: ...
+
+    def warm_up(self) -> None:
+        """Runs every graph once, so that the first item is as fast as the second."""
+
+    def run(self, item: ItemInput) -> ItemOutput:
+        """Decodes, infers and encodes one item.
+
+        Raises:
+            InvalidInput: The item is at fault (it fails, its job goes on).
+            Transient: Worth another try.
+        """
+
+
+def resolve_handler(operation: Operation) -> type[Handler]:
+    """Imports the handler class behind an operation's "module:Class" string (workers only)."""
+    module, _, name = operation.handler.partition(":")
+    return cast("type[Handler]", getattr(importlib.import_module(module), name))
