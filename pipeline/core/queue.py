@@ -1,0 +1,120 @@
+"""Celery as API and workers share it: settings, queue names, task names, and how entries are sent.
+
+A message carries (job_id, entry, token) and nothing else: no bytes, no import paths. The API sends by name
+and never imports `workers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from pipeline.core.errors import BrokerUnavailable
+from pipeline.core.ledger import CONTROL, Ledger, Sending
+from pipeline.core.operation import Device
+from pipeline.core.settings import Settings
+
+RUN_SHARD = "triptych.run_shard"
+RUN_CONTROL = "triptych.run_control"
+CLASSES = ("interactive", "bulk")  # in the order in which a worker reads them
+
+
+def queue_name(job_class: str, device: Device) -> str:
+    """`work.<class>.<device>`, e.g. "work.bulk.cpu"."""
+    return f"work.{job_class}.{device}"
+
+
+def queues_of(settings: Settings) -> tuple[str, ...]:
+    """The queues that a worker with these settings reads, in that order."""
+    if settings.role == "control":
+        return (CONTROL,)
+    return tuple(queue_name(job_class, settings.device) for job_class in CLASSES)
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery app, the same in every process: the shortest visibility timeout on a broker wins."""
+    app = Celery("triptych", broker=settings.redis_url, set_as_current=False)
+    app.conf.update(
+        task_queues=[Queue(name) for name in queues_of(settings)],
+        task_default_queue=CONTROL,
+        task_create_missing_queues=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_send_sent_event=False,
+        worker_pool="threads",
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,  # with late acks: a worker holds what it runs, nothing more
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        worker_enable_soft_shutdown_on_idle=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": settings.visibility_timeout_s,
+            "queue_order_strategy": "priority",  # in the order given: interactive before bulk
+            "priority_steps": [0],  # one list a queue, so that its length is its depth
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "health_check_interval": 10,
+            "socket_keepalive": True,
+            "socket_connect_timeout": 5,
+            "socket_timeout": 10,
+        },
+    )
+    return app
+
+
+class Sender:
+    """Sends what the ledger dispatches."""
+
+    def __init__(self, app: Celery, ledger: Ledger) -> None:
+        self._app = app
+        self._ledger = ledger
+
+    def depth(self, queue: str) -> int:
+        """How many messages the broker holds for a queue that no worker has taken."""
+        with _translated(), self._app.connection_for_write() as connection:
+            channel = connection.default_channel
+            try:
+                return int(channel.queue_declare(queue, passive=True).message_count)
+            except connection.channel_errors:
+                return 0  # nobody has declared it yet
+
+    def dispatch(self, queue: str) -> int:
+        """Moves work from the ledger to the broker while there is room.
+
+        Returns:
+            How many messages were sent.
+        """
+        sendings = self._ledger.dispatch(queue, self.depth(queue))
+        self.send(sendings)
+        return len(sendings)
+
+    def send(self, sendings: Sequence[Sending]) -> None:
+        """Sends messages. One that is lost on the way is the steward's to find."""
+        with _translated():
+            for sending in sendings:
+                self._app.send_task(
+                    RUN_CONTROL if sending.queue == CONTROL else RUN_SHARD,
+                    args=[sending.job_id, sending.entry, sending.token],
+                    queue=sending.queue,
+                    argsrepr=f"({sending.job_id}, {sending.entry})",
+                    retry=False,
+                )
+
+
+@contextmanager
+def _translated() -> Iterator[Any]:
+    try:
+        yield
+    except (OperationalError, RedisError, OSError) as error:
+        raise BrokerUnavailable(f"the broker did not answer: {error}") from error
