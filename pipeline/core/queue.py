@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -41,7 +41,7 @@ def make_celery(settings: Settings) -> Celery:
     """The Celery app, the same in every process: the shortest visibility timeout on a broker wins."""
     app = Celery("triptych", broker=settings.redis_url, set_as_current=False)
     app.conf.update(
-        task_queues=[Queue(name) for name in queues_of(settings)],
+        task_queues=[Queue(name) for name in queues_of(settings)],  # type: ignore[no-untyped-call]
         task_default_queue=CONTROL,
         task_create_missing_queues=True,
         task_acks_late=True,
@@ -80,41 +80,50 @@ class Sender:
         self._app = app
         self._ledger = ledger
 
-    def depth(self, queue: str) -> int:
-        """How many messages the broker holds for a queue that no worker has taken."""
-        with _translated(), self._app.connection_for_write() as connection:
-            channel = connection.default_channel
-            try:
-                return int(channel.queue_declare(queue, passive=True).message_count)
-            except connection.channel_errors:
-                return 0  # nobody has declared it yet
-
     def dispatch(self, queue: str) -> int:
         """Moves work from the ledger to the broker while there is room.
 
         Returns:
             How many messages were sent.
         """
-        sendings = self._ledger.dispatch(queue, self.depth(queue))
-        self.send(sendings)
+        with self._producer() as producer:
+            sendings = self._ledger.dispatch(queue, _depth(producer, queue))
+            self._send(producer, sendings)
         return len(sendings)
 
     def send(self, sendings: Sequence[Sending]) -> None:
         """Sends messages. One that is lost on the way is the steward's to find."""
-        with _translated():
-            for sending in sendings:
-                self._app.send_task(
-                    RUN_CONTROL if sending.queue == CONTROL else RUN_SHARD,
-                    args=[sending.job_id, sending.entry, sending.token],
-                    queue=sending.queue,
-                    argsrepr=f"({sending.job_id}, {sending.entry})",
-                    retry=False,
-                )
+        if sendings:
+            with self._producer() as producer:
+                self._send(producer, sendings)
+
+    def depth(self, queue: str) -> int:
+        """How many messages the broker holds for a queue that no worker has taken."""
+        with self._producer() as producer:
+            return _depth(producer, queue)
+
+    def _send(self, producer: Any, sendings: Sequence[Sending]) -> None:
+        for sending in sendings:
+            self._app.send_task(
+                RUN_CONTROL if sending.queue == CONTROL else RUN_SHARD,
+                args=[sending.job_id, sending.entry, sending.token],
+                queue=sending.queue,
+                argsrepr=f"({sending.job_id}, {sending.entry})",  # what Flower and `celery inspect` show
+                producer=producer,
+                retry=False,
+            )
+
+    @contextmanager
+    def _producer(self) -> Iterator[Any]:
+        try:
+            with self._app.producer_pool.acquire(block=True) as producer:
+                yield producer
+        except (OperationalError, RedisError, OSError) as error:
+            raise BrokerUnavailable(f"the broker did not answer: {error}") from error
 
 
-@contextmanager
-def _translated() -> Iterator[Any]:
+def _depth(producer: Any, queue: str) -> int:
     try:
-        yield
-    except (OperationalError, RedisError, OSError) as error:
-        raise BrokerUnavailable(f"the broker did not answer: {error}") from error
+        return int(producer.channel.queue_declare(queue, passive=True).message_count)
+    except producer.connection.channel_errors:
+        return 0  # nobody has declared it yet
