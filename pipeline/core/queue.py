@@ -39,7 +39,7 @@ def queues_of(settings: Settings) -> tuple[str, ...]:
 
 def make_celery(settings: Settings) -> Celery:
     """The Celery app, the same in every process: the shortest visibility timeout on a broker wins."""
-    app = Celery("triptych", broker=settings.redis_url, set_as_current=False)
+    app = Celery("triptych", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         task_queues=[Queue(name) for name in queues_of(settings)],  # type: ignore[no-untyped-call]
         task_default_queue=CONTROL,

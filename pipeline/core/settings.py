@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
     )
 
     # Broker and ledger: one Redis or Valkey, 6.2 or newer, append-only file on, `noeviction`.
+    # `unix:///path?db=0` for a Unix socket.
     redis_url: str = "redis://127.0.0.1:6379/0"
     visibility_timeout_s: int = Field(600, ge=5, description="when Celery redelivers; above lease_max_s")
 
@@ -71,6 +73,15 @@ class Settings(BaseSettings):
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
+
+    @property
+    def broker_url(self) -> str:
+        """`redis_url` as kombu wants it: its form for a Unix socket is another than redis-py's."""
+        if not self.redis_url.startswith("unix://"):
+            return self.redis_url
+        url = urlsplit(self.redis_url)
+        database = dict(parse_qsl(url.query)).get("db", "0")
+        return f"redis+socket://{url.path}?virtual_host={database}"
 
     @property
     def limits(self) -> Limits:
