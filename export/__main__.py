@@ -1,0 +1,32 @@
+"""Command line: `python -m export compression --checkpoint FILE --out DIR [--dev DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from export.card import write_card
+from export.compression import export_compression
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exports one model; prints the artifact's digest."""
+    parser = argparse.ArgumentParser(prog="python -m export", description="Export a trained model as an artifact.")
+    models = parser.add_subparsers(dest="model", required=True)
+    compression = models.add_parser("compression", help="the image codec")
+    compression.add_argument("--checkpoint", type=Path, required=True, help=".pt or .safetensors")
+    compression.add_argument("--out", type=Path, required=True, help="the artifact's directory")
+    compression.add_argument("--dev", type=Path, help="folder of photographs to measure on")
+    given = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    digest = export_compression(given.checkpoint, given.out, given.dev)
+    write_card(given.out)
+    print(digest)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

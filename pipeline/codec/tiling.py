@@ -1,0 +1,74 @@
+"""Cutting a picture: into tiles for the entropy coder, into windows with a halo for the networks.
+
+The two are independent. A tile is coded by itself, so it can be read and can break by itself. A network looks
+beyond what it computes, so a window is its core and a halo as wide as the network's receptive field:
+the cores fit together without a seam, as if the whole picture had been one window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of rows top <= r < bottom and columns left <= c < right, in any unit."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def scaled(self, factor: int) -> Box:
+        return Box(self.top * factor, self.left * factor, self.bottom * factor, self.right * factor)
+
+    def relative_to(self, other: Box) -> Box:
+        """This box in coordinates that start at another box's corner."""
+        return Box(
+            self.top - other.top, self.left - other.left, self.bottom - other.top, self.right - other.left
+        )
+
+    def grown(self, margin: int, height: int, width: int) -> Box:
+        """This box with a margin on every side, cut at the borders of a height x width area."""
+        return Box(
+            max(self.top - margin, 0),
+            max(self.left - margin, 0),
+            min(self.bottom + margin, height),
+            min(self.right + margin, width),
+        )
+
+
+def boxes(height: int, width: int, side: int) -> Iterator[Box]:
+    """Covers a height x width area with squares, row by row; the last of a row or column may be smaller."""
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            yield Box(top, left, min(top + side, height), min(left + side, width))
+
+
+def box_count(height: int, width: int, side: int) -> int:
+    """How many boxes `boxes` gives, without making them."""
+    return -(-height // side) * -(-width // side)
+
+
+def cut_padded(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """A part of a picture (H, W, C); where the box reaches past the lower or right border, that border is repeated."""
+    part = pixels[box.top : box.bottom, box.left : box.right]
+    below, beside = box.height - part.shape[0], box.width - part.shape[1]
+    if below == 0 and beside == 0:
+        return part
+    return np.pad(part, ((0, below), (0, beside), (0, 0)), mode="edge")

@@ -1,0 +1,55 @@
+"""Where a worker gets its models: built into the package, or from the object store, verified either way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipeline.core.artifact import MANIFEST, built_in_digest, built_in_directory, digest_of, read_manifest
+from pipeline.core.artifact_store import fetch_artifact
+from pipeline.core.errors import ArtifactNotFound
+from pipeline.core.operation import LoadedArtifact
+from pipeline.core.storage import ObjectStore
+
+
+def load_artifact(
+    name: str, digest: str, store: ObjectStore | None = None, cache_dir: Path | None = None
+) -> LoadedArtifact:
+    """The artifact of a name and digest: the built-in one if it is that, else the store's.
+
+    Args:
+        name: E.g. "compression".
+        digest: sha256 hex of its manifest, as a job has pinned it.
+        store: Where artifacts that are not built in are fetched from.
+        cache_dir: Where fetched ones are kept; by default in the user's cache (XDG_CACHE_HOME).
+
+    Raises:
+        ArtifactNotFound: It is neither built in nor in the store.
+        ArtifactCorrupt: Bytes do not match their digest.
+    """
+    if _is_built_in(name, digest):
+        return load_directory(built_in_directory(name), digest)
+    if store is None:
+        raise ArtifactNotFound(f"artifact {name!r} {digest[:12]} is not built in, and there is no store to ask")
+    return load_directory(fetch_artifact(store, name, digest, cache_dir or _user_cache()), digest)
+
+
+def load_directory(directory: Path, digest: str | None = None) -> LoadedArtifact:
+    """An artifact from a local directory, verified.
+
+    Raises:
+        ArtifactCorrupt: A file does not match.
+    """
+    manifest = read_manifest(directory, digest)
+    return LoadedArtifact(manifest, digest_of((directory / MANIFEST).read_bytes()), directory)
+
+
+def _is_built_in(name: str, digest: str) -> bool:
+    try:
+        return built_in_digest(name) == digest
+    except ArtifactNotFound:
+        return False
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "artifacts"

@@ -1,0 +1,89 @@
+"""ONNX Runtime behind a Protocol, with its two silences made loud: wrong provider, memory run out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from pipeline.core.errors import ArtifactCorrupt, DeviceOutOfMemory, InternalError, ProviderUnavailable
+from pipeline.core.operation import Device
+
+Feeds = Mapping[str, NDArray[Any]]
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# What ONNX Runtime and CUDA say when memory is gone; there is no error class for it.
+_OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "cudaerrormemoryallocation")
+_ORT_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.InvalidArgument, ort_errors.EPFail)
+
+
+class Session(Protocol):
+    """A loaded graph. Threads may share it."""
+
+    def run(self, feeds: Feeds) -> list[NDArray[Any]]:
+        """Outputs in the graph's order. Every input and output has the batch as its first axis.
+
+        Raises:
+            DeviceOutOfMemory: Worth another try.
+        """
+
+
+class OrtSession:
+    """A graph in ONNX Runtime on one device.
+
+    Args:
+        path: The .onnx file.
+        device: "cpu" (one thread; a process a core is how CPUs are filled) or "cuda".
+        device_index: Which GPU.
+
+    Raises:
+        ProviderUnavailable: CUDA was asked for and did not come; ONNX Runtime itself would go on on the CPU.
+        ArtifactCorrupt: Not a graph that this ONNX Runtime can load.
+    """
+
+    def __init__(self, path: Path, device: Device = "cpu", device_index: int = 0) -> None:
+        provider = _PROVIDERS[device]
+        if provider not in onnxruntime.get_available_providers():
+            raise ProviderUnavailable(f"this onnxruntime has no {provider}; install the extra 'gpu'")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), _options(), providers=[_provider_with_options(provider, device_index)]
+            )
+        except (*_ORT_ERRORS, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf, ort_errors.NoSuchFile) as error:
+            raise ArtifactCorrupt(f"ONNX Runtime cannot load {path.name}: {error}") from error
+        if self._session.get_providers()[0] != provider:
+            raise ProviderUnavailable(f"{provider} could not be started (driver or CUDA libraries missing)")
+
+    @property
+    def provider(self) -> str:
+        return str(self._session.get_providers()[0])
+
+    def run(self, feeds: Feeds) -> list[NDArray[Any]]:
+        try:
+            return list(self._session.run(None, {name: np.ascontiguousarray(array) for name, array in feeds.items()}))
+        except (*_ORT_ERRORS, MemoryError) as error:
+            text = str(error).lower()
+            if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+                raise DeviceOutOfMemory("the device had no memory left for this item") from error
+            raise InternalError(f"ONNX Runtime failed: {error}") from error
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # patterns are kept for each input shape; pictures have thousands
+    options.log_severity_level = 3
+    return options
+
+
+def _provider_with_options(provider: str, device_index: int) -> str | tuple[str, dict[str, str]]:
+    if provider == _PROVIDERS["cpu"]:
+        return provider
+    # TF32 is on by default and would round the latents.
+    return provider, {"device_id": str(device_index), "use_tf32": "0"}

@@ -1,0 +1,220 @@
+"""Trains the compression network: `python -m pipeline.training.compression --data DIR --minutes N`.
+
+Each step takes patches, draws a rate for each, codes them (encoder, latent, decoder, output) and lowers
+bits + lambda(rate) * 255^2 * MSE with respect to both halves, the gains and the prior. Kept beside the
+weights is their moving average, which is what gets evaluated and exported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.checkpoint import load_checkpoint, save_run
+from pipeline.models.compression import CompressionModel, Shape, distortion_weight
+from pipeline.models.klt import start_as_klt
+from pipeline.training import curve
+from pipeline.training.photos import PatchSampler, load_photos, to_tensor
+
+DEV_RATES = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run does. Defaults were chosen for one CPU core."""
+
+    data: tuple[Path, ...]
+    dev: Path | None
+    out: Path
+    minutes: float
+    resume: Path | None = None
+    batch: int = 8
+    patch_px: int = 128
+    last_patch_px: int = 256
+    last_part: float = 0.15
+    learning_rate: float = 6e-4
+    ema: float = 0.999
+    dev_images: int = 12
+    eval_every_s: float = 180.0
+    seed: int = 0
+    random_start: bool = False
+
+
+def rate_distortion_loss(x: Tensor, x_hat: Tensor, bits: Tensor, t: Tensor) -> Tensor:
+    """bpp + lambda * 255^2 * MSE, shape (B,): what the output and the latent of each image cost."""
+    bpp = bits / (x.shape[2] * x.shape[3])
+    mse = (x - x_hat).square().mean(dim=(1, 2, 3))
+    return bpp + distortion_weight(t) * 255**2 * mse
+
+
+@torch.no_grad()
+def evaluate(model: CompressionModel, images: list[Tensor]) -> dict[str, object]:
+    """Mean estimated bpp and PSNR of whole images (1, 3, 8h, 8w) at DEV_RATES, and the mean cost."""
+    model.eval()
+    rates, costs = [], []
+    for rate in DEV_RATES:
+        bpps, psnrs = [], []
+        for x in images:
+            t = torch.tensor([rate])
+            coded = model(x, t)
+            x_hat = coded.x_hat.clamp(0, 1).mul(255).round().div(255)
+            bpps.append(float(coded.bits) / (x.shape[2] * x.shape[3]))
+            psnrs.append(-10 * math.log10(max(float((x - x_hat).square().mean()), 1e-10)))
+            costs.append(float(rate_distortion_loss(x, x_hat, coded.bits, t)))
+        rates.append({"t": rate, "bpp": sum(bpps) / len(bpps), "psnr_db": sum(psnrs) / len(psnrs)})
+    return {"rates": rates, "cost": sum(costs) / len(costs)}
+
+
+class Run:
+    """One training run: its weights, their average, the optimiser and the clock."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        torch.manual_seed(recipe.seed)
+        photos = load_photos(recipe.data, least_side_px=recipe.last_patch_px)
+        self.dev = _dev_images(recipe)
+        print(f"{len(photos)} photos to train on, {len(self.dev)} to evaluate on", flush=True)
+        self.step, self.cpu_seconds = 0, 0.0
+        saved = load_checkpoint(recipe.resume) if recipe.resume else None
+        # A resumed run draws other patches than the first one did.
+        self.sampler = PatchSampler(photos, recipe.seed + (saved["step"] if saved else 0))
+        self.model = CompressionModel(Shape(**saved["shape"]) if saved else Shape())
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if saved is None and not recipe.random_start:
+            start_as_klt(self.model, self.sampler.draw(600, 64))
+        self.average = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
+        self.optimiser = torch.optim.Adam(_parameter_groups(self.model))
+        if saved is not None:
+            self._restore(saved)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.average.load_state_dict(saved["model"])
+        self.model.load_state_dict(saved.get("live", saved["model"]))
+        if "optimiser" in saved:
+            self.optimiser.load_state_dict(saved["optimiser"])
+        self.step, self.cpu_seconds = saved["step"], saved["cpu_seconds"]
+
+    def save(self) -> Path:
+        """Writes the checkpoint; "model" is the average, "live" what training goes on from."""
+        path = self.recipe.out / "checkpoint.pt"
+        save_run(
+            path,
+            self.average,
+            live=self.model.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            step=self.step,
+            cpu_seconds=self.cpu_seconds,
+        )
+        return path
+
+    def train_step(self, part: float) -> float:
+        """One step at a part in [0, 1] of the run; returns the loss."""
+        recipe = self.recipe
+        late = part > 1 - recipe.last_part
+        x = self.sampler.draw(
+            recipe.batch if not late else max(1, recipe.batch // 4), recipe.last_patch_px if late else recipe.patch_px
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["haste"] * _learning_rate(recipe, self.step, part)
+        t = torch.rand(x.shape[0])
+        self.model.train()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            coded = self.model(x, t)
+        loss = rate_distortion_loss(x, coded.x_hat, coded.bits, t).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        self._follow(min(recipe.ema, self.step / (self.step + 10)))
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _follow(self, keep: float) -> None:
+        average, live = list(self.average.parameters()), list(self.model.parameters())
+        torch._foreach_lerp_(average, live, 1 - keep)
+
+    def report(self, started: float, mean_loss: float) -> None:
+        """Evaluates the average, appends to the record, redraws the curve and saves."""
+        point = evaluate(self.average, self.dev) if self.dev else {"rates": [], "cost": mean_loss}
+        point |= {"step": self.step, "cpu_seconds": self.cpu_seconds, "loss": mean_loss}
+        record = self.recipe.out / "record.jsonl"
+        curve.append_point(record, point)
+        if self.dev:
+            curve.plot(curve.read_points(record), self.recipe.out / "curve.png")
+        self.save()
+        shown = "  ".join(f"{r['bpp']:.3f} bpp {r['psnr_db']:.2f} dB" for r in point["rates"])  # type: ignore[attr-defined]
+        minutes = (time.monotonic() - started) / 60
+        print(f"{minutes:6.1f} min  step {self.step}  loss {mean_loss:.4f}  dev {point['cost']:.4f}  {shown}", flush=True)
+
+
+def train(recipe: Recipe) -> Path:
+    """Runs until the time is up; returns the checkpoint's path. Ctrl-C or a kill loses a few minutes at most."""
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    run = Run(recipe)
+    started, cpu_at_start, cpu_before = time.monotonic(), time.process_time(), run.cpu_seconds
+    run.report(started, math.nan)
+    losses: list[float] = []
+    next_report = time.monotonic() + recipe.eval_every_s / 3
+    while (part := (time.monotonic() - started) / (recipe.minutes * 60)) < 1:
+        losses.append(run.train_step(part))
+        if time.monotonic() > next_report:
+            run.cpu_seconds = cpu_before + time.process_time() - cpu_at_start
+            run.report(started, sum(losses) / len(losses))
+            losses.clear()
+            next_report = time.monotonic() + recipe.eval_every_s
+    run.cpu_seconds = cpu_before + time.process_time() - cpu_at_start
+    if losses:
+        run.report(started, sum(losses) / len(losses))
+    return run.save()
+
+
+def _parameter_groups(model: CompressionModel) -> list[dict[str, object]]:
+    """Networks, and the few logarithms of scales and gains, which may move faster."""
+    networks = [*model.g_a.parameters(), *model.g_s.parameters()]
+    logarithms = [*model.gain.parameters(), *model.inverse_gain.parameters(), *model.prior.parameters()]
+    return [{"params": networks, "haste": 1.0}, {"params": logarithms, "haste": 5.0}]
+
+
+def _learning_rate(recipe: Recipe, step: int, part: float) -> float:
+    """500 steps of warm-up, then half a cosine down to 2 % over the time given."""
+    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+def _dev_images(recipe: Recipe) -> list[Tensor]:
+    if recipe.dev is None:
+        return []
+    photos = load_photos([recipe.dev])
+    chosen = photos[:: max(1, len(photos) // recipe.dev_images)][: recipe.dev_images]
+    return [to_tensor(photo[None, : photo.shape[0] // 8 * 8, : photo.shape[1] // 8 * 8]) for photo in chosen]
+
+
+def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.training.compression", description=__doc__)
+    parser.add_argument("--data", type=Path, action="append", required=True, help="folder of photographs (repeatable)")
+    parser.add_argument("--dev", type=Path, help="folder of photographs to evaluate on, never trained on")
+    parser.add_argument("--out", type=Path, default=Path("runs/compression"), help="checkpoint, record and curve")
+    parser.add_argument("--minutes", type=float, required=True, help="wall time of this run")
+    parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
+    parser.add_argument("--eval-every-s", type=float, default=Recipe.eval_every_s)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--random-start", action="store_true", help="start from random weights, to compare")
+    parser.add_argument("--threads", type=int, default=1)
+    given = vars(parser.parse_args(argv))
+    threads = given.pop("threads")
+    return Recipe(**{**given, "data": tuple(given["data"])}), threads
+
+
+if __name__ == "__main__":
+    chosen_recipe, thread_count = _parse()
+    torch.set_num_threads(thread_count)
+    print(f"checkpoint: {train(chosen_recipe)}")

@@ -1,0 +1,41 @@
+"""The record of a training run: one JSON line an evaluation, and a picture of the curve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def append_point(path: Path, point: dict[str, Any]) -> None:
+    """Adds one evaluation to a run's record."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(point) + "\n")
+
+
+def read_points(path: Path) -> list[dict[str, Any]]:
+    """All evaluations so far, the oldest first."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def plot(points: list[dict[str, Any]], path: Path) -> None:
+    """Draws rate-distortion cost over CPU seconds, and the newest rate-distortion curve beside the first."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    left.plot([p["cpu_seconds"] / 60 for p in points], [p["cost"] for p in points])
+    left.set(xlabel="CPU minutes", ylabel="bpp + lambda 255² MSE, mean over rates", title="dev set")
+    for point, label in ((points[0], "first"), (points[-1], "newest")):
+        right.plot([r["bpp"] for r in point["rates"]], [r["psnr_db"] for r in point["rates"]], marker="o", label=label)
+    right.set(xlabel="bits a pixel (estimated)", ylabel="RGB PSNR, dB", title="rate and distortion")
+    right.legend()
+    for axes in (left, right):
+        axes.grid(visible=True, alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,63 @@
+"""Training photographs: decoded once into memory as uint8, cut into random patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def load_photos(directories: Iterable[Path], *, least_side_px: int = 1) -> list[np.ndarray]:
+    """Every photograph of some folders.
+
+    Returns:
+        uint8 RGB arrays (H, W, 3) in the order of their paths; images with a shorter side are left out.
+
+    Raises:
+        FileNotFoundError: A folder holds no image.
+    """
+    photos = []
+    for directory in directories:
+        paths = sorted(path for path in directory.rglob("*") if path.suffix.lower() in _SUFFIXES)
+        if not paths:
+            raise FileNotFoundError(f"no images in {directory}")
+        for path in paths:
+            with Image.open(path) as image:
+                image_hwc = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            if min(image_hwc.shape[:2]) >= least_side_px:
+                photos.append(image_hwc)
+    return photos
+
+
+def to_tensor(images_hwc: np.ndarray) -> Tensor:
+    """uint8 (B, H, W, 3) to float (B, 3, H, W) in [0, 1], channels last in memory."""
+    return torch.from_numpy(images_hwc).permute(0, 3, 1, 2).float().div_(255)
+
+
+class PatchSampler:
+    """Draws random patches, each pixel of the set about equally often, flipped and turned at random."""
+
+    def __init__(self, photos: list[np.ndarray], seed: int) -> None:
+        self._photos = photos
+        pixels = np.array([photo.shape[0] * photo.shape[1] for photo in photos], dtype=np.float64)
+        self._chance = pixels / pixels.sum()
+        self._random = np.random.default_rng(seed)
+
+    def draw(self, count: int, side_px: int) -> Tensor:
+        """Float (count, 3, side_px, side_px) in [0, 1], channels last."""
+        chosen = self._random.choice(len(self._photos), size=count, p=self._chance)
+        return to_tensor(np.stack([self._patch(self._photos[i], side_px) for i in chosen]))
+
+    def _patch(self, photo: np.ndarray, side_px: int) -> np.ndarray:
+        top = self._random.integers(photo.shape[0] - side_px + 1)
+        left = self._random.integers(photo.shape[1] - side_px + 1)
+        patch = photo[top : top + side_px, left : left + side_px]
+        if self._random.random() < 0.5:
+            patch = patch[:, ::-1]
+        return np.rot90(patch, k=int(self._random.integers(4)))
