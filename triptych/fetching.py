@@ -1,0 +1,235 @@
+"""Fetching results: outputs become files, eight at a time; `results.jsonl` says what became of each input.
+
+A file appears under its name only when it is whole. What an earlier, broken fetch of the same job brought is
+not fetched again: `results.jsonl`, or its unfinished twin, says which output each file holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.core.jobs import ResultLine
+from triptych.local import LocalFile
+from triptych.names import REPORT, RESULTS, Stems, file_name
+from triptych.parallel import for_each
+from triptych.transport import ApiError, Transport, raise_for_problem
+
+PARALLEL = 8
+BATCH = 256  # lines in hand at once
+UNFINISHED = ".results.jsonl.part"
+UNREADABLE = "input_unreadable"
+
+
+@dataclass
+class Fetched:
+    """What a fetch came to.
+
+    Attributes:
+        directory: Where everything is.
+        files: How many outputs are there now.
+        report: The report, if the server had one.
+    """
+
+    directory: Path
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    files: int = 0
+    report: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        return self.directory / RESULTS
+
+
+async def fetch(
+    transport: Transport,
+    job_id: str,
+    lines: AsyncIterator[ResultLine],
+    directory: Path,
+    *,
+    inputs: Sequence[LocalFile] | None = None,
+    unsent: dict[int, str] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Fetched:
+    """Fetches every output of a job, then writes `results.jsonl` and `report.html`.
+
+    Args:
+        transport: The connection.
+        job_id: The job.
+        lines: Its results, in input order.
+        directory: Made if need be.
+        inputs: What was uploaded for it: their names stand in the results, and those that could not be
+            read get a line too, in their place.
+        unsent: `Upload.unsent` of that upload.
+        on_progress: Called with the number of lines done.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    known = _fetched_before(directory)
+    fetched, stems, index = Fetched(directory), Stems(), 0
+    merged = lines if inputs is None else _with_inputs(lines, inputs, unsent or {})
+    with (directory / UNFINISHED).open("w", encoding="utf-8", newline="\n") as unfinished:
+        async for batch in _batches(merged):
+            rows = [_Row(line, stems.give(line.custom_id)) for line in batch]
+
+            async def settle(row: _Row) -> None:
+                await _settle(transport, job_id, directory, known, row)
+
+            await for_each(rows, settle, limit=PARALLEL)
+            for row in rows:
+                unfinished.write(json.dumps(row.as_json(index), ensure_ascii=False) + "\n")
+                index += 1
+                _count(fetched, row)
+            unfinished.flush()
+            if on_progress is not None:
+                on_progress(index)
+    (directory / UNFINISHED).replace(fetched.results)
+    fetched.report = await _fetch_report(transport, job_id, directory)
+    return fetched
+
+
+@dataclass
+class _Row:
+    line: ResultLine
+    stem: str
+    file: str | None = None
+    error: dict[str, str] | None = None
+
+    @property
+    def status(self) -> str:
+        return "failed" if self.error else self.line.status
+
+    def as_json(self, index: int) -> dict[str, Any]:
+        error = self.error or self.line.error
+        return {
+            "index": index,
+            "custom_id": self.line.custom_id,
+            "status": self.status,
+            "file": self.file,
+            **({"error": error} if error else {"receipt": self.line.receipt}),
+            "output": self.line.output,
+        }
+
+
+def _count(fetched: Fetched, row: _Row) -> None:
+    fetched.succeeded += row.status == "succeeded"
+    fetched.failed += row.status == "failed"
+    fetched.cancelled += row.status == "cancelled"
+    fetched.files += row.file is not None
+
+
+async def _with_inputs(
+    lines: AsyncIterator[ResultLine], inputs: Sequence[LocalFile], unsent: dict[int, str]
+) -> AsyncIterator[ResultLine]:
+    """The job's lines under the names of this side, with a failed line for each input that never left it."""
+    place = 0
+    for file in inputs:
+        why = file.error
+        line = None
+        if not why:
+            line = await anext(lines, None)
+            why = unsent.get(place, "")
+            place += 1
+        if why or line is None:
+            error = {"code": UNREADABLE if why else "no_result", "message": why or "the server has no result"}
+            yield ResultLine(index=0, custom_id=file.name, status="failed", error=error)
+        else:
+            yield line.model_copy(update={"custom_id": file.name})
+
+
+async def _batches(lines: AsyncIterator[ResultLine]) -> AsyncIterator[list[ResultLine]]:
+    batch: list[ResultLine] = []
+    async for line in lines:
+        batch.append(line)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _settle(
+    transport: Transport, job_id: str, directory: Path, known: set[tuple[str, str]], row: _Row
+) -> None:
+    """Brings the row's output, unless there is none or it is here already."""
+    if row.line.status != "succeeded" or row.line.output is None:
+        return
+    row.file = file_name(row.stem, PurePosixPath(row.line.output).suffix)
+    if _is_here(row, directory / row.file, known):
+        return
+    try:
+        await download(transport, f"/v1/jobs/{job_id}/items/{row.line.index}/output", directory / row.file)
+    except ApiError as error:
+        if error.status in (401, 429) or error.status >= 500:
+            raise  # not this output's fault
+        row.file, row.error = None, {"code": error.code, "message": error.message}
+
+
+async def download(transport: Transport, path: str, target: Path) -> None:
+    """Writes what a path of the API (or the presigned URL behind it) gives to a file, whole or not at all."""
+    part = target.with_name(f".{target.name}.part")
+
+    async def attempt() -> None:
+        side, url = transport.api, path
+        for _ in range(3):  # a redirect leads to the store, which gets no key
+            async with side.stream("GET", url, follow_redirects=False) as answer:
+                if answer.has_redirect_location:
+                    url = str(answer.headers["Location"])
+                    side = transport.side(url)
+                    continue
+                if answer.status_code >= 400:
+                    await answer.aread()
+                raise_for_problem(answer)
+                with part.open("wb") as file:
+                    async for chunk in answer.aiter_bytes():
+                        file.write(chunk)
+                part.replace(target)
+                return
+        raise ApiError(508, "too_many_redirects", f"{path} leads nowhere")
+
+    try:
+        await transport.retrying(attempt)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+async def _fetch_report(transport: Transport, job_id: str, directory: Path) -> Path | None:
+    try:
+        await download(transport, f"/v1/jobs/{job_id}/report", directory / REPORT)
+    except ApiError as error:
+        if error.status in (404, 409):
+            return None  # a job that failed before it ran has none
+        raise
+    return directory / REPORT
+
+
+def _fetched_before(directory: Path) -> set[tuple[str, str]]:
+    """(output, file) pairs that an earlier fetch has written down."""
+    known: set[tuple[str, str]] = set()
+    for name in (RESULTS, UNFINISHED):
+        path = directory / name
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="\n") as lines:
+                known.update(pair for line in lines if (pair := _output_and_file(line)))
+    return known
+
+
+def _output_and_file(line: str) -> tuple[str, str] | None:
+    try:
+        row = json.loads(line)
+        return (row["output"], row["file"]) if row["output"] and row["file"] else None
+    except (ValueError, KeyError, TypeError):
+        return None  # the last line of a broken fetch may be cut; the file may be somebody else's
+
+
+def _is_here(row: _Row, path: Path, known: set[tuple[str, str]]) -> bool:
+    if (row.line.output, path.name) not in known or not path.is_file():
+        return False
+    size_bytes = (row.line.receipt or {}).get("bytes_out")
+    return size_bytes is None or size_bytes == path.stat().st_size
