@@ -57,7 +57,7 @@ class Program:
         argv: Absolute path and arguments.
         env: What its environment has beyond ours.
         ready: Whether it answers now; never raises.
-        leftovers: Files that it leaves behind when it is killed; `stop` removes them.
+        leftovers: Files, then directories, that it leaves behind when it is killed; `stop` removes them.
     """
 
     name: str
@@ -113,7 +113,7 @@ def valkey(directory: Path) -> ValkeyServer:
         "valkey",
         (str(_valkey_binary()), *flags),
         ready=functools.partial(_pongs, path),
-        leftovers=(path,),
+        leftovers=(path,) if path.parent == directory else (path, path.parent),
     )
     return ValkeyServer(program, f"unix://{quote(str(path))}?db=0")
 
@@ -242,7 +242,10 @@ def stop(program: Program, process: subprocess.Popen[bytes], *, grace_s: float =
     if process.stdin is not None:
         process.stdin.close()
     for path in program.leftovers:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
     return process.returncode
 
 
