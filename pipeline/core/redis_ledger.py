@@ -13,7 +13,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import LockError, RedisError, ResponseError
+from redis.lock import Lock
 from redis.retry import Retry
 
 from pipeline.core import ledger as rules
@@ -316,6 +317,10 @@ class RedisLedger:
     def check(self) -> None:
         self._client.ping()
 
+    def lock(self, name: str, *, timeout_s: float) -> SoleHolder:
+        """A lock of that name; it ends by itself when its holder is silent for `timeout_s`."""
+        return SoleHolder(self._client, name, timeout_s)
+
 
 def _optional(value: float | None) -> str | float:
     return "" if value is None else value
@@ -381,3 +386,29 @@ def wait_until_up(ledger: RedisLedger, timeout_s: float) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+class SoleHolder:
+    """A lock that one process holds for as long as it keeps saying so."""
+
+    def __init__(self, client: redis.Redis, name: str, timeout_s: float) -> None:
+        self._lock = Lock(
+            client, f"{PREFIX}lock:{name}", timeout=timeout_s, blocking=False, thread_local=False
+        )
+
+    @_translated
+    def hold(self) -> bool:
+        """Takes or keeps the lock; false while another process has it."""
+        try:
+            if self._lock.owned():
+                self._lock.reacquire()
+                return True
+            return bool(self._lock.acquire())
+        except LockError:
+            return False  # it ran out between the two
+
+    @_translated
+    def release(self) -> None:
+        """Lets another process have it at once."""
+        if self._lock.owned():
+            self._lock.release()

@@ -12,7 +12,8 @@ end
 if not rec or rec.message ~= message then return 'stale' end
 
 local function answer()
-  local held = is_shard(entry) and table.concat(suspects_of(id, entry), ',') or ''
+  local shard = string.match(entry, '^%d+$') or string.match(entry, '^bury%.(%d+)$')
+  local held = shard and table.concat(suspects_of(id, shard), ',') or ''
   return { rec.token, used_up(id, entry) + 1, rec.lease_s, held, job_field(id, 'plan_token') or '' }
 end
 if rec.state == 'running' then

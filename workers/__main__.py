@@ -1,0 +1,36 @@
+"""`python -m workers`: one worker process, device or control as TRIPTYCH_ROLE says.
+
+Exit codes: 78 when the configuration cannot work (a wrong setting, a device that is not there), which is
+checked before Celery starts, as Celery swallows what its signal handlers raise.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline.core.errors import ProviderUnavailable
+from pipeline.core.logs import configure_logs
+from pipeline.core.settings import SettingsError, load_settings
+from workers.app import run
+from workers.retry import patiently
+from workers.runtime import make_runtime
+
+EX_CONFIG = 78
+
+
+def main() -> int:
+    """Builds the parts, checks the device, runs the worker."""
+    try:
+        settings = load_settings()
+        configure_logs(settings, process=settings.role)
+        runtime = make_runtime(settings)
+        if settings.role == "device":
+            patiently(runtime.handlers.warm_up)
+    except (SettingsError, ProviderUnavailable) as error:
+        print(f"triptych worker: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
+        return EX_CONFIG
+    return run(runtime)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Deletes a job: all of its objects, and what it put under the owner's own prefix stays the owner's."""
+
+from __future__ import annotations
+
+from pipeline.core.errors import ObjectNotFound
+from pipeline.core.jobs import JobSpec
+from pipeline.core.keys import JobKeys, index_key
+from pipeline.core.logs import get_logger
+from pipeline.core.storage import ObjectStore
+
+log = get_logger(__name__)
+
+
+def erase_job(store: ObjectStore, job_id: str) -> None:
+    """Deletes everything under the job's prefix; may be repeated, as the mark of deletion goes last."""
+    keys = JobKeys(job_id)
+    last = {keys.spec, keys.decision}
+    store.delete(info.key for info in store.list(keys.prefix) if info.key not in last)
+    try:
+        spec = JobSpec.model_validate_json(store.get(keys.spec))
+        store.delete([index_key(spec.owner, spec.created_at, job_id)])
+    except ObjectNotFound:
+        pass  # a repeated call
+    store.delete([keys.spec, keys.decision, keys.active])
+    log.info("job.erased", job=job_id)

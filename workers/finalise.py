@@ -1,0 +1,170 @@
+"""Ends a job: results in input order, errors, report, and last of all summary.json.
+
+A second finaliser finds the summary and stops. The counts are taken from the lines of the winners, not from
+the ledger.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import IO, Any
+
+from pipeline.core.errors import ObjectExists, ObjectNotFound
+from pipeline.core.jobs import Counts, JobSpec, JobState, Plan, ResultLine, Summary
+from pipeline.core.keys import JobKeys
+from pipeline.core.ledger import JobView
+from pipeline.core.logs import get_logger
+from pipeline.core.results import JobResults
+from workers.plan import sampled
+from workers.pulse import Hand
+from workers.report import ReportRow, render_report
+from workers.retry import patiently
+from workers.runtime import Runtime
+
+log = get_logger(__name__)
+READ_AHEAD = 16
+
+
+def finalise_job(runtime: Runtime, hand: Hand) -> None:
+    """Ends the job whose "finalise" entry is in hand."""
+    job_id = hand.lease.job_id
+    summary = patiently(lambda: read_summary(runtime, job_id))
+    if summary is None:
+        view = patiently(lambda: runtime.ledger.job(job_id))
+        if view is None or view.state.ended:
+            return
+        summary = _finalise(runtime, patiently(lambda: runtime.spec(job_id)), view)
+    close_job(runtime, job_id, summary)
+    log.info("job.ended", state=summary.state.value, **summary.counts.model_dump())
+
+
+def read_summary(runtime: Runtime, job_id: str) -> Summary | None:
+    """The summary of a job that has ended, or None."""
+    try:
+        return Summary.model_validate_json(runtime.store.get(JobKeys(job_id).summary))
+    except ObjectNotFound:
+        return None
+
+
+def close_job(runtime: Runtime, job_id: str, summary: Summary) -> None:
+    """Tells the ledger of a job's end and takes the job off the list of those that have not ended."""
+    patiently(lambda: runtime.ledger.ended(job_id, summary.state, summary.counts))
+    patiently(lambda: runtime.store.delete([JobKeys(job_id).active]))
+
+
+def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
+    keys = JobKeys(spec.id)
+    winners = patiently(lambda: runtime.ledger.winners(spec.id))
+    plan = patiently(lambda: _plan(runtime, spec.id))
+    error = {"code": view.reason, "message": view.message} if _end_state(view) is JobState.FAILED else None
+    results = JobResults(runtime.store, spec.id, winners, plan.shards if plan else 0, ended=True, error=error)
+    samples = sampled(plan.items) if plan else frozenset[int]()
+    with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as errors:
+        tally = _write(runtime, results, samples, lines, errors)
+        summary = Summary(
+            state=_end_state(view),
+            counts=tally.counts,
+            created_at=spec.created_at,
+            started_at=view.started_at,
+            finished_at=time.time(),
+            bytes_in=tally.bytes_in,
+            bytes_out=tally.bytes_out,
+            error=error,
+            shards=results.shards,
+            winners=winners,
+        )
+        _put_file(runtime, keys.results, lines)
+        _put_file(runtime, keys.errors, errors)
+    report = render_report(summary, spec, _rows(runtime, keys, tally.sampled))
+    patiently(lambda: runtime.store.put(keys.report, report.encode(), content_type="text/html"))
+    body = summary.model_dump_json().encode()
+    try:
+        patiently(lambda: runtime.store.put(keys.summary, body, if_absent=True))
+    except ObjectExists:
+        # Another finaliser's, or our own put whose answer was lost: what stands there counts.
+        return patiently(lambda: read_summary(runtime, spec.id)) or summary
+    return summary
+
+
+def _plan(runtime: Runtime, job_id: str) -> Plan | None:
+    try:
+        return Plan.model_validate_json(runtime.store.get(JobKeys(job_id).plan))
+    except ObjectNotFound:
+        return None
+
+
+def _end_state(view: JobView) -> JobState:
+    if view.state is not JobState.CANCELLING:
+        return JobState.COMPLETED
+    return {"cancelled": JobState.CANCELLED, "expired": JobState.EXPIRED}.get(view.reason, JobState.FAILED)
+
+
+class Tally:
+    """What the lines add up to."""
+
+    def __init__(self) -> None:
+        self.by_status: Counter[str] = Counter()
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.sampled: list[ResultLine] = []
+
+    def add(self, line: dict[str, Any]) -> None:
+        self.by_status[line["status"]] += 1
+        receipt = line.get("receipt") or {}
+        self.bytes_in += receipt.get("bytes_in", 0)
+        self.bytes_out += receipt.get("bytes_out", 0)
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(total=self.by_status.total(), **self.by_status)
+
+
+def _write(
+    runtime: Runtime, results: JobResults, samples: frozenset[int], lines: IO[bytes], errors: IO[bytes]
+) -> Tally:
+    tally = Tally()
+    for parsed, raw in _in_order(runtime, results):
+        tally.add(parsed)
+        lines.write(raw + b"\n")
+        if parsed["status"] == "failed":
+            errors.write(raw + b"\n")
+        if parsed["index"] in samples:
+            tally.sampled.append(ResultLine.model_validate(parsed))
+    return tally
+
+
+def _in_order(runtime: Runtime, results: JobResults) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Every line of the job, the next shards being read meanwhile."""
+
+    def read(shard: int) -> list[tuple[dict[str, Any], bytes]]:
+        return patiently(lambda: results.lines(shard))
+
+    ahead = [runtime.io.submit(read, shard) for shard in range(min(READ_AHEAD, results.shards))]
+    for shard in range(results.shards):
+        yield from ahead.pop(0).result()
+        runtime.watchdog.progress()
+        if shard + READ_AHEAD < results.shards:
+            ahead.append(runtime.io.submit(read, shard + READ_AHEAD))
+
+
+def _put_file(runtime: Runtime, key: str, file: IO[bytes]) -> None:
+    size_bytes = file.tell()
+
+    def put() -> None:
+        file.seek(0)
+        runtime.store.put_stream(key, file, size_bytes, content_type="application/x-ndjson")  # type: ignore[arg-type]
+
+    patiently(put)
+
+
+def _rows(runtime: Runtime, keys: JobKeys, lines: list[ResultLine]) -> Iterator[ReportRow]:
+    found: dict[int, dict[str, str]] = {}
+    for info in patiently(lambda: list(runtime.store.list(keys.previews_prefix))):
+        index, _, role = info.key.rpartition("/")[2].partition(".")
+        found.setdefault(int(index), {})[role] = info.key
+    for line in lines:
+        roles = found.get(line.index, {})
+        yield ReportRow(line, {role: runtime.store.get(key) for role, key in roles.items()})

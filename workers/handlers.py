@@ -1,0 +1,71 @@
+"""Handlers of this process, one for each operation and set of pinned artifacts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from pipeline.core.artifact import built_in_digest
+from pipeline.core.errors import ArtifactNotFound
+from pipeline.core.logs import get_logger
+from pipeline.core.operation import Handler, HandlerContext, Operation, resolve_handler
+from pipeline.core.settings import Settings
+from pipeline.core.storage import ObjectStore
+from pipeline.inference.artifacts import load_artifact
+from pipeline.operations import Registry
+
+log = get_logger(__name__)
+KEPT = 8  # as many model versions as jobs in flight may have pinned; the one used longest ago goes
+
+
+class Handlers:
+    """Makes handlers when they are first needed and keeps the last few."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, registry: Registry) -> None:
+        self._settings = settings
+        self._store = store
+        self._registry = registry
+        self._made: dict[tuple[str, ...], Handler] = {}
+        self._lock = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Makes and warms the handler of every operation with the artifacts of this installation.
+
+        Raises:
+            ProviderUnavailable: The device that was asked for is not there.
+        """
+        for operation in self._registry:
+            try:
+                digests = {name: built_in_digest(name) for name in operation.artifacts}
+            except ArtifactNotFound:
+                log.warning("handler.no_artifact", operation=operation.name)
+                continue
+            self.get(operation, digests)
+
+    def get(self, operation: Operation, digests: Mapping[str, str]) -> Handler:
+        """The handler for an operation with exactly these artifacts, warm.
+
+        Raises:
+            ArtifactNotFound, ArtifactCorrupt, ProviderUnavailable, StorageUnavailable: It cannot be made.
+        """
+        key = (operation.name, *(digests[name] for name in operation.artifacts))
+        with self._lock:
+            handler = self._made.pop(key, None) or self._make(operation, digests)
+            self._made[key] = handler
+            while len(self._made) > KEPT:
+                self._made.pop(next(iter(self._made)))
+        return handler
+
+    def _make(self, operation: Operation, digests: Mapping[str, str]) -> Handler:
+        settings = self._settings
+        cache = settings.artifact_cache.expanduser()
+        context = HandlerContext(
+            device=settings.device,
+            device_index=settings.device_index,
+            limits=settings.limits,
+            artifacts={n: load_artifact(n, digests[n], self._store, cache) for n in operation.artifacts},
+        )
+        handler = resolve_handler(operation)(context)
+        handler.warm_up()
+        log.info("handler.warm", operation=operation.name, device=settings.device)
+        return handler

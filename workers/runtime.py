@@ -1,0 +1,81 @@
+"""What the tasks of one worker process share. Built once, in `workers/__main__.py`, before Celery starts."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from celery import Celery
+
+from pipeline.core.errors import ObjectNotFound
+from pipeline.core.jobs import Decision, JobSpec
+from pipeline.core.keys import JobKeys
+from pipeline.core.ledger import Beat
+from pipeline.core.queue import Sender, make_celery, queues_of
+from pipeline.core.redis_ledger import RedisLedger, make_ledger
+from pipeline.core.s3 import make_store
+from pipeline.core.settings import Settings
+from pipeline.core.storage import ObjectStore
+from pipeline.operations import Registry
+from workers.gate import QuietGate
+from workers.handlers import Handlers
+from workers.pulse import Pulse
+from workers.watchdog import Watchdog
+
+
+@dataclass(frozen=True, eq=False)
+class Runtime:
+    """The parts of a worker process."""
+
+    settings: Settings
+    name: str
+    store: ObjectStore
+    ledger: RedisLedger
+    app: Celery
+    sender: Sender
+    registry: Registry
+    handlers: Handlers
+    gate: QuietGate
+    watchdog: Watchdog
+    pulse: Pulse
+    io: ThreadPoolExecutor
+
+    @functools.lru_cache(maxsize=256)  # noqa: B019 - lives as long as the process
+    def spec(self, job_id: str) -> JobSpec:
+        """What was asked; never changes, so it is read once."""
+        return JobSpec.model_validate_json(self.store.get(JobKeys(job_id).spec))
+
+    def decision(self, job_id: str) -> Decision:
+        """What the user decided since."""
+        try:
+            return Decision.model_validate_json(self.store.get(JobKeys(job_id).decision))
+        except ObjectNotFound:
+            return Decision()
+
+
+def make_runtime(settings: Settings) -> Runtime:
+    """Connects the parts. Nothing is started yet."""
+    store, ledger, app = make_store(settings), make_ledger(settings), make_celery(settings)
+    registry = Registry(settings.extra_operation_modules)
+    watchdog = Watchdog(settings.stall_s)
+    name = settings.worker_name or f"{settings.role}-{socket.gethostname()}-{os.getpid()}"
+    operations = tuple(registry.names()) if settings.role == "device" else ()
+    beat = Beat(name, queues_of(settings), settings.threads, operations, settings.device)
+    return Runtime(
+        settings=settings,
+        name=name,
+        store=store,
+        ledger=ledger,
+        app=app,
+        sender=Sender(app, ledger),
+        registry=registry,
+        handlers=Handlers(settings, store, registry),
+        gate=QuietGate(),
+        watchdog=watchdog,
+        pulse=Pulse(ledger, beat, watchdog, every_s=settings.pulse_s, health_file=settings.health_file),
+        # Two fetches ahead and two puts behind, for every thread of the pool.
+        io=ThreadPoolExecutor(4 * settings.threads, thread_name_prefix="io"),
+    )
