@@ -89,6 +89,8 @@ def decode_image(data: bytes, limits: Limits) -> DecodedImage:
     with translated(image_format):
         image = READERS[image_format](io.BytesIO(data))
         bits, is_grey = stored_samples(image, data)
+        if image_format == "avif":  # the one format whose structure only its library walks
+            frames = getattr(image, "n_frames", 1)
     _check_limits(image, data, frames, limits)
     icc_profile = image.info.get("icc_profile") or None
     with translated(image_format):

@@ -16,7 +16,7 @@ MAX_BLOCKS = 4_000_000  # 512 MiB in GIF's blocks of 255 bytes are 2.1 million
 _MAX_JPEG_SEGMENTS = 20_000
 _MAX_JPEG_STRAY_BYTES = 65_536
 _MAX_TIFF_ENTRIES = 4_096  # of one directory; cameras write below 200
-_MAX_TIFF_VALUES = 1_000_000  # of one tag that is not plain bytes
+_MAX_TIFF_VALUES = 250_000  # of one tag that is not plain bytes: strips or tiles, 50 us each in Pillow
 _TIFF_BYTE_TYPES = (1, 2, 6, 7)
 
 
