@@ -69,7 +69,7 @@ def finish_shard(runtime: Runtime, lease: Lease, lines: Sequence[ResultLine], *,
     answer = patiently(lambda: runtime.ledger.finish(own, result, seconds=seconds))
     if answer is Finish.LOST:
         patiently(lambda: runtime.store.delete([key]))
-    log.info("shard.finished", answer=answer.value, **counts, seconds=round(seconds, 3))
+    log.info("shard.finished", answer=answer.value, counts=dict(counts), seconds=round(seconds, 3))
     return answer
 
 
@@ -116,6 +116,8 @@ class ShardRun:
             return _line(item, "failed", error=error)
         if self._look_first and (adopted := patiently(lambda: self._outputs.find(item), give_up=self._over)):
             return adopted
+        if not self._operation.reads_input:
+            return b"", 0.0
         started = time.monotonic()
         key, limit = item.input, self._runtime.settings.max_input_bytes
         try:

@@ -47,6 +47,7 @@ class Operation:
             in the receipt. A handler may choose another one for an item.
         seconds_per_item_hint: Expected seconds an item on one core; sizes the first shards only.
         native: Whether the handler runs native code on user bytes, so that an item may kill its process.
+        reads_input: Whether the handler wants the input object's bytes; else they are not fetched.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Operation:
     output_extension: str | None = None
     seconds_per_item_hint: float = 0.2
     native: bool = True
+    reads_input: bool = True
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ def _operation(name: str, handler: type[Noop], params: type[Params], **fields: o
 
 
 ALL: tuple[Operation, ...] = (
-    _operation("noop", Noop, NoParams, native=False, seconds_per_item_hint=0.001),
-    _operation("sleep", Sleep, SleepParams, native=False, seconds_per_item_hint=0.1),
+    _operation("noop", Noop, NoParams, native=False, reads_input=False, seconds_per_item_hint=0.001),
+    _operation("sleep", Sleep, SleepParams, native=False, reads_input=False, seconds_per_item_hint=0.1),
     _operation("copy", Copy, NoParams, native=False, seconds_per_item_hint=0.01, output_extension=".bin"),
     _operation("fail", Fail, FailParams, native=False, seconds_per_item_hint=0.01),
     _operation("crash", Crash, NoParams, native=True, seconds_per_item_hint=0.01, output_extension=".bin"),
