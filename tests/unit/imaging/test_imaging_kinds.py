@@ -197,6 +197,17 @@ def test_sixteen_bit_grey_is_scaled_with_rounding(data: bytes, expected: NDArray
     assert np.array_equal(image.pixels[..., 0], expected)
 
 
+def test_twelve_bit_grey_is_scaled_from_its_own_white() -> None:
+    """A 12-bit TIFF's 4,096 values, two in three bytes, go to the nearest of 256; 4095 is white."""
+    values = np.arange(4096, dtype=np.uint16)
+    first, second = values[::2], values[1::2]
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=-1).astype(np.uint8)
+    tags = [(256, 4, (64,)), (257, 4, (64,)), (258, 3, (12,)), (259, 3, (1,)), (262, 3, (1,)), (273, 4, (0,))]
+    image = decoded(make.tiff([*tags, (277, 3, (1,)), (278, 4, (64,))], packed.tobytes()))
+    assert image.bits == 16
+    assert np.array_equal(image.pixels[..., 0].ravel(), (values.astype(int) * 255 + 2047) // 4095)
+
+
 def test_sixteen_bit_colour_is_scaled() -> None:
     """16-bit colour and alpha keep their high bytes: within one of rounding, exact for widened 8-bit ones."""
     wide = PIXELS.astype(np.uint16) * 257
