@@ -68,6 +68,9 @@ class ObjectStore(Protocol):
             stream: Read to its end.
             size_bytes: Its length; None if not known.
             content_type: MIME type.
+
+        Raises:
+            InvalidInput: The stream ended before `size_bytes`. What the stream itself raises comes through.
         """
 
     def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
@@ -82,13 +85,17 @@ class ObjectStore(Protocol):
         """At most `length` bytes from `offset`; empty past the end. Raises ObjectNotFound."""
 
     def stream(self, key: str, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
-        """The object's bytes in chunks. Raises ObjectNotFound before the first chunk."""
+        """The object's bytes in chunks. Raises ObjectNotFound at the call, before any chunk is asked for."""
 
     def stat(self, key: str) -> ObjectInfo:
         """Size, etag and metadata. Raises ObjectNotFound."""
 
     def list(self, prefix: str, *, start_after: str | None = None) -> Iterator[ObjectInfo]:
-        """Objects under a prefix in key order (by UTF-8 bytes), after `start_after`. Pages by itself."""
+        """Objects under a prefix in key order, after `start_after` (a key it listed). Pages by itself.
+
+        Key order is by UTF-8 bytes within a folder. Across folders a server may go folder by folder, as if
+        "/" came before every other character (SeaweedFS does); each server keeps to one order.
+        """
 
     def copy(self, source: str, target: str) -> None:
         """Copies within the bucket. Raises ObjectNotFound."""
