@@ -14,7 +14,9 @@ from export.compression import export_compression
 
 def main(argv: list[str] | None = None) -> int:
     """Exports one model; prints the artifact's digest."""
-    parser = argparse.ArgumentParser(prog="python -m export", description="Export a trained model as an artifact.")
+    parser = argparse.ArgumentParser(
+        prog="python -m export", description="Export a trained model as an artifact."
+    )
     models = parser.add_subparsers(dest="model", required=True)
     compression = models.add_parser("compression", help="the image codec")
     compression.add_argument("--checkpoint", type=Path, required=True, help=".pt or .safetensors")

@@ -10,10 +10,11 @@ _CARD = """# Model card: compression, version 0
 
 Written by `python -m export compression`; do not edit. Digest `{digest}`.
 
-**What it is.** A small convolutional autoencoder for photographs and other 8-bit RGB pictures. It maps 8x8
-pixels to one cell of {channels} numbers (1024x1024 becomes 128x128), which are scaled, rounded and entropy-coded with
-fixed integer tables. One model serves quality 1 to 100. It is the first honest version: good enough to run the
-whole path, a fully factorised prior, no match for a modern codec; files of format version 0 need not decode later.
+**What it is.** A small convolutional autoencoder for photographs and other 8-bit RGB pictures. It maps
+8x8 pixels to one cell of {channels} numbers (1024x1024 becomes 128x128), which are scaled, rounded and
+entropy-coded with fixed integer tables. One model serves quality 1 to 100. It is the first honest version:
+good enough to run the whole path, with a fully factorised prior, no match for a modern codec; files of format
+version 0 need not decode later.
 
 **Training.** `python -m pipeline.training.compression`: bits + lambda * 255^2 * MSE, lambda drawn per sample
 from 0.0006 to 0.2, patches of 128 then 256 pixels, Adam, weights averaged (0.999), started as the
@@ -33,8 +34,8 @@ Karhunen-Loeve transform of 8x8x3 patches. {steps} steps, {hours} CPU hours on o
 **ONNX Runtime against torch.** {parity}
 
 **Limits.** Trained on small photographs: text, line art and screens cost more bits than they need to. At low
-quality, fine texture turns smooth and block borders may show. Encoding the same picture on another CPU or GPU may round a
-few symbols the other way (files still decode everywhere, decoded samples within one grey level).
+quality, fine texture turns smooth and block borders may show. Encoding the same picture on another CPU or
+GPU may round a few symbols the other way; such files still decode everywhere.
 """
 
 
@@ -61,9 +62,8 @@ def _metric_rows(metrics: dict[str, float]) -> list[str]:
     rows = []
     for point in points:
         data_set, quality = point.split("/")
-        rows.append(
-            f"| {data_set} | {quality[1:]} | {metrics[f'{point}/bpp']:.3f} | {metrics[f'{point}/psnr_db']:.2f} |"
-        )
+        bpp, psnr = metrics[f"{point}/bpp"], metrics[f"{point}/psnr_db"]
+        rows.append(f"| {data_set} | {quality[1:]} | {bpp:.3f} | {psnr:.2f} |")
     return rows or ["| not measured | | | |"]
 
 

@@ -27,7 +27,7 @@ TERMS = Terms(
         "bsds_train (200 photographs of BSDS500; research)",
         "cc (61 photographs of desktop background sets; CC0, CC BY, CC BY-SA, file by file)",
     ),
-    note="Trained partly on data whose terms are research only. Settle those, or train again, before commercial use.",
+    note="Trained partly on research-only data. Settle its terms, or train again, before commercial use.",
 )
 
 

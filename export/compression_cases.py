@@ -34,7 +34,8 @@ def decoder_cases(model: CompressionModel) -> list[tuple[Tensor, ...]]:
 def _gains(model: CompressionModel, count: int, t: float, *, inverse: bool = False) -> Tensor:
     curve = model.inverse_gain if inverse else model.gain
     with torch.no_grad():
-        return curve(torch.full((count,), t))[:, :, 0, 0].contiguous()
+        gains: Tensor = curve(torch.full((count,), t))
+    return gains[:, :, 0, 0].contiguous()
 
 
 def _smooth_noise(count: int, height: int, width: int) -> Tensor:
@@ -43,7 +44,8 @@ def _smooth_noise(count: int, height: int, width: int) -> Tensor:
     for cell in (1, 4, 16):
         noise = torch.randn(count, 3, height // cell + 1, width // cell + 1) * 0.03 * cell**0.5
         image += nn.functional.interpolate(noise, size=(height, width), mode="bilinear")
-    return (image * 255).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    pixels: Tensor = (image * 255).clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous()
 
 
 def symbols_agree(expected: np.ndarray, found: np.ndarray) -> bool:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import ParityError
 
-_LEAST_WEIGHTS_TO_HALVE = 64
+_LEAST_WEIGHTS_TO_HALVE = 64  # scalars of the graph itself stay float32
 
 
 @torch.no_grad()
 def round_weights_to_half(module: nn.Module) -> None:
-    """Rounds every weight to the nearest float16 in place, so that torch computes what the artifact stores."""
+    """Rounds every weight to the nearest float16 in place: torch then computes what the artifact stores."""
     for parameter in module.parameters():
         parameter.copy_(parameter.half().float())
 
@@ -57,7 +57,8 @@ def export_graph(
         external_data=False,
         verbose=False,
     )
-    assert program is not None
+    if program is None:
+        raise ParityError(f"the exporter gave no program for {path.name}")
     model = program.model_proto
     _store_weights_as_half(model.graph)
     _forget_source_paths(model.graph)
@@ -103,7 +104,9 @@ def check_parity(
         (found,) = session.run(None, {name: value.numpy() for name, value in zip(names, case, strict=True)})
         difference = np.abs(expected.astype(np.float64) - found.astype(np.float64))
         if expected.shape != found.shape or not allowed(expected, found):
-            raise ParityError(f"{path.name}: outputs of {tuple(case[0].shape)} differ by up to {difference.max()}")
+            raise ParityError(
+                f"{path.name}: outputs of {tuple(case[0].shape)} differ by up to {difference.max()}"
+            )
         largest = max(largest, float(difference.max()))
         differing, total = differing + int((difference > 0).sum()), total + difference.size
     shapes = [[list(value.shape) for value in case] for case in cases]
@@ -122,7 +125,11 @@ def _store_weights_as_half(graph: onnx.GraphProto) -> None:
             raise ParityError(f"weight {weight.name} does not fit float16; round_weights_to_half first")
         stored = f"{weight.name}.half"
         kept.append(numpy_helper.from_array(half, stored))
-        casts.append(helper.make_node("Cast", [stored], [weight.name], name=f"{weight.name}.cast", to=TensorProto.FLOAT))
+        casts.append(
+            helper.make_node(
+                "Cast", [stored], [weight.name], name=f"{weight.name}.cast", to=TensorProto.FLOAT
+            )
+        )
     nodes = [*casts, *graph.node]
     del graph.initializer[:]
     del graph.node[:]

@@ -20,7 +20,9 @@ def write_manifest(directory: Path, *, files: dict[str, str], **facts: Any) -> s
     described = {}
     for role, name in files.items():
         data = (directory / name).read_bytes()
-        described[role] = ArtifactFile(name=name, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        described[role] = ArtifactFile(
+            name=name, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+        )
     manifest = ArtifactManifest(files=described, **facts)
     data = (manifest.model_dump_json(indent=1) + "\n").encode()
     (directory / MANIFEST).write_bytes(data)

@@ -68,4 +68,4 @@ def integer_masses(probabilities: np.ndarray) -> np.ndarray:
     masses = np.maximum(np.rint(with_escape * TOTAL), 1).astype(np.int64)
     # What rounding left over is taken from or given to the largest entry, where it costs least.
     masses[np.argmax(masses)] += TOTAL - masses.sum()
-    return masses.astype(np.uint16)
+    return np.asarray(masses, np.uint16)

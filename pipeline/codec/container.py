@@ -1,13 +1,14 @@
 """The `.tri` container, version 0. Files of this version need not decode later.
 
-    magic 4 | version 1 | flags 1 | quality 1 | zero 1 | width 4 | height 4 | model 16 | alpha size 4 | alpha CRC 4
+    magic 4 | version 1 | flags 1 | quality 1 | zero 1 | width 4 | height 4 | model 16
+    alpha size 4 | alpha CRC 4
     for each tile, row by row:  size 4 | CRC of its bytes 4 | CRC of its symbols 4
     CRC of all of the above 4
     tiles | alpha
 
-Integers are little endian, CRC is CRC-32 as in zlib, sizes are in bytes, width and height in pixels. Tiles are
-1024 x 1024 pixels; `model` is the first half of the digest of the artifact that wrote the file; alpha is a
-plane of H x W bytes, each row the difference to the one above, through zlib.
+Integers are little endian, CRC is CRC-32 as in zlib, sizes are in bytes, width and height in pixels. Tiles
+are 1024 x 1024 pixels; `model` is the first half of the digest of the artifact that wrote the file; alpha is
+a plane of H x W bytes, each row the difference to the one above, through zlib.
 """
 
 from __future__ import annotations

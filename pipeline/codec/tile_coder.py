@@ -1,9 +1,10 @@
 """Symbols of one tile to bytes and back: rANS with fixed tables (constriction), escapes as plain numbers.
 
-    payload = number of escapes | escapes | rANS words          numbers: zigzag, 7 bits a byte, low first
+    payload = number of escapes | escapes | rANS words       numbers: zigzag, 7 bits a byte, low first
 
 Channels are coded one after the other, each with its own table, rows of cells from the top. A symbol that
-its table does not hold is coded as the table's escape, and its value follows in `escapes`: nothing is clipped.
+its table does not hold is coded as the table's escape, and its value stands in `escapes`: nothing is
+clipped.
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ def decode_tile(payload: bytes, height: int, width: int, tables: Sequence[Channe
 
 
 def _model(table: ChannelTable) -> constriction.stream.model.Categorical:
-    # Not perfect: constriction then turns masses that are multiples of 2**-16 into its 24-bit tables in one pass,
-    # by IEEE arithmetic that is the same everywhere; lazy is faster here and changes no bit.
-    return constriction.stream.model.Categorical(table.mass.astype(np.float64) / TOTAL, perfect=False, lazy=True)
+    # Not perfect: constriction then turns multiples of 2**-16 into its 24-bit tables in one pass, by IEEE
+    # arithmetic that is the same everywhere. Lazy is faster here and changes no bit.
+    return constriction.stream.model.Categorical(
+        table.mass.astype(np.float64) / TOTAL, perfect=False, lazy=True
+    )
 
 
 def _coder(data: bytes) -> constriction.stream.stack.AnsCoder:

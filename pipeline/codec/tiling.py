@@ -66,7 +66,7 @@ def box_count(height: int, width: int, side: int) -> int:
 
 
 def cut_padded(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """A part of a picture (H, W, C); where the box reaches past the lower or right border, that border is repeated."""
+    """A part of a picture (H, W, C); past the lower or right border, that border is repeated."""
     part = pixels[box.top : box.bottom, box.left : box.right]
     below, beside = box.height - part.shape[0], box.width - part.shape[1]
     if below == 0 and beside == 0:

@@ -30,7 +30,9 @@ def load_artifact(
     if _is_built_in(name, digest):
         return load_directory(built_in_directory(name), digest)
     if store is None:
-        raise ArtifactNotFound(f"artifact {name!r} {digest[:12]} is not built in, and there is no store to ask")
+        raise ArtifactNotFound(
+            f"artifact {name!r} {digest[:12]} is not built in, and there is no store to ask"
+        )
     return load_directory(fetch_artifact(store, name, digest, cache_dir or _user_cache()), digest)
 
 

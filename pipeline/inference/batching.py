@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import DeviceOutOfMemory
+from pipeline.core.errors import DeviceOutOfMemory, InternalError
 from pipeline.inference.session import Feeds, Session
 
 
@@ -30,6 +30,13 @@ class _Request:
     @property
     def done(self) -> bool:
         return self.outputs is not None or self.error is not None
+
+    def result(self) -> list[NDArray[Any]]:
+        if self.error is not None:
+            raise self.error
+        if self.outputs is None:
+            raise InternalError("a batch ended without its results")
+        return self.outputs
 
 
 class Batcher:
@@ -57,13 +64,10 @@ class Batcher:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
-        if request.error is not None:
-            raise request.error
-        assert request.outputs is not None
-        return request.outputs
+        return request.result()
 
     def _next_batch(self, request: _Request) -> list[_Request] | None:
-        """Waits until the request was served by somebody (None) or the device is free: then a batch to run."""
+        """Waits until the request was served by somebody (None) or the device is free: then a batch."""
         with self._changed:
             self._changed.wait_for(lambda: request.done or not self._busy)
             if request.done:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from pipeline.codec.container import parse
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput
-from pipeline.imaging.decode import DecodedImage, decode_image
+from pipeline.imaging.decode import decode_image
 from pipeline.imaging.encode import preview
 from pipeline.inference.stopwatch import Stopwatch
 from pipeline.inference.tri_codec import TriCodec
@@ -20,41 +22,35 @@ class Compressor:
 
     def __init__(self, context: HandlerContext) -> None:
         self._limits = context.limits
-        self._codec = TriCodec.from_artifact(context.artifacts["compression"], context.device, context.device_index)
+        self._codec = TriCodec.from_artifact(
+            context.artifacts["compression"], context.device, context.device_index
+        )
 
     def warm_up(self) -> None:
         warm_up_codec(self._codec)
 
     def run(self, item: ItemInput) -> ItemOutput:
-        assert isinstance(item.params, CompressParams)
+        params = cast("CompressParams", item.params)
         watch = Stopwatch()
         image = decode_image(item.data, self._limits)
         watch.lap("read")
-        coded = self._codec.encode(
-            image.pixels, item.params.quality, alpha=image.alpha, is_grey=image.is_grey
-        ).to_bytes()
+        file = self._codec.encode(image.pixels, params.quality, alpha=image.alpha, is_grey=image.is_grey)
+        coded = file.to_bytes()
         watch.lap("encode")
         decoded, _ = self._codec.decode(parse(coded))
         psnr = psnr_db(image.pixels, decoded)
         watch.lap("verify")
         previews = {"before": preview(image.pixels), "after": preview(decoded)} if item.sample else {}
-        receipt = _receipt(item, image, coded, psnr, self._codec.digest, watch.seconds)
+        receipt = CompressReceipt(
+            width_px=image.width_px,
+            height_px=image.height_px,
+            bytes_in=len(item.data),
+            bytes_out=len(coded),
+            bpp=8 * len(coded) / (image.width_px * image.height_px),
+            ratio=len(item.data) / len(coded),
+            psnr_db=psnr,
+            quality=params.quality,
+            model=self._codec.digest,
+            seconds=watch.seconds,
+        )
         return ItemOutput(receipt=receipt, data=coded, content_type=CONTENT_TYPE, previews=previews)
-
-
-def _receipt(
-    item: ItemInput, image: DecodedImage, coded: bytes, psnr: float | None, digest: str, seconds: dict[str, float]
-) -> CompressReceipt:
-    assert isinstance(item.params, CompressParams)
-    return CompressReceipt(
-        width_px=image.width_px,
-        height_px=image.height_px,
-        bytes_in=len(item.data),
-        bytes_out=len(coded),
-        bpp=8 * len(coded) / (image.width_px * image.height_px),
-        ratio=len(item.data) / len(coded),
-        psnr_db=psnr,
-        quality=item.params.quality,
-        model=digest,
-        seconds=seconds,
-    )

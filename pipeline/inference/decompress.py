@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from pipeline.codec.container import TriFile, parse
 from pipeline.core.errors import ImageTooLarge, InputTooLarge
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput, Limits
@@ -19,19 +21,22 @@ class Decompressor:
 
     def __init__(self, context: HandlerContext) -> None:
         self._limits = context.limits
-        self._codec = TriCodec.from_artifact(context.artifacts["compression"], context.device, context.device_index)
+        self._codec = TriCodec.from_artifact(
+            context.artifacts["compression"], context.device, context.device_index
+        )
 
     def warm_up(self) -> None:
         warm_up_codec(self._codec)
 
     def run(self, item: ItemInput) -> ItemOutput:
-        params = item.params
-        assert isinstance(params, DecompressParams)
+        params = cast("DecompressParams", item.params)
         watch = Stopwatch()
         file = _parse_within(item.data, self._limits)
         pixels, alpha = self._codec.decode(file)
         watch.lap("decode")
-        data = encode_image(pixels, params.format, quality=params.jpeg_quality, alpha=alpha, grey=file.is_grey)
+        data = encode_image(
+            pixels, params.format, quality=params.jpeg_quality, alpha=alpha, grey=file.is_grey
+        )
         watch.lap("write")
         receipt = DecompressReceipt(
             width_px=file.width_px,
@@ -56,7 +61,6 @@ def _parse_within(data: bytes, limits: Limits) -> TriFile:
         raise InputTooLarge(f"the file has {len(data)} bytes; at most {limits.max_bytes} are allowed")
     file = parse(data)
     if file.width_px * file.height_px > limits.max_pixels:
-        raise ImageTooLarge(
-            f"the picture is {file.width_px} x {file.height_px}; at most {limits.max_pixels} pixels are allowed"
-        )
+        size = f"{file.width_px} x {file.height_px}"
+        raise ImageTooLarge(f"the picture is {size}; at most {limits.max_pixels} pixels are allowed")
     return file

@@ -54,7 +54,12 @@ class OrtSession:
             self._session = onnxruntime.InferenceSession(
                 str(path), _options(), providers=[_provider_with_options(provider, device_index)]
             )
-        except (*_ORT_ERRORS, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf, ort_errors.NoSuchFile) as error:
+        except (
+            *_ORT_ERRORS,
+            ort_errors.InvalidGraph,
+            ort_errors.InvalidProtobuf,
+            ort_errors.NoSuchFile,
+        ) as error:
             raise ArtifactCorrupt(f"ONNX Runtime cannot load {path.name}: {error}") from error
         if self._session.get_providers()[0] != provider:
             raise ProviderUnavailable(f"{provider} could not be started (driver or CUDA libraries missing)")
@@ -65,7 +70,9 @@ class OrtSession:
 
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
         try:
-            return list(self._session.run(None, {name: np.ascontiguousarray(array) for name, array in feeds.items()}))
+            return list(
+                self._session.run(None, {name: np.ascontiguousarray(array) for name, array in feeds.items()})
+            )
         except (*_ORT_ERRORS, MemoryError) as error:
             text = str(error).lower()
             if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):

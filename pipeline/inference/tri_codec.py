@@ -1,7 +1,7 @@
 """Pixels to a `.tri` file and back: windows through the networks, tiles through the entropy coder.
 
-    pixels ── windows ── g_a * gain, rounded ── symbols ── tiles ── rANS ── TriFile
-    pixels ── windows ── g_s ── inverse gain ── symbols ── tiles ── rANS ── TriFile
+pixels ── windows ── g_a * gain, rounded ── symbols ── tiles ── rANS ── TriFile
+pixels ── windows ── g_s ── inverse gain ── symbols ── tiles ── rANS ── TriFile
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class TriCodec:
         self._window, self._tile = window_px // stride_px, TILE_PX // stride_px
 
     @classmethod
-    def from_artifact(cls, artifact: LoadedArtifact, device: Device = "cpu", device_index: int = 0) -> TriCodec:
+    def from_artifact(
+        cls, artifact: LoadedArtifact, device: Device = "cpu", device_index: int = 0
+    ) -> TriCodec:
         """Loads the graphs of an artifact on a device.
 
         Raises:
@@ -161,9 +163,13 @@ class TriCodec:
         """Decodes a core with its halo and writes its pixels where they belong."""
         outer = core.grown(self._halo, *symbols.shape[1:])
         inverse_gain = self._tables.inverse_gain[file.quality - 1 : file.quality]
-        (window,) = self._decoder.run({"symbols": symbols[None, :, *outer.slices()], "inverse_gain": inverse_gain})
+        (window,) = self._decoder.run(
+            {"symbols": symbols[None, :, *outer.slices()], "inverse_gain": inverse_gain}
+        )
         target = core.scaled(self._stride)
-        target = Box(target.top, target.left, min(target.bottom, file.height_px), min(target.right, file.width_px))
+        target = Box(
+            target.top, target.left, min(target.bottom, file.height_px), min(target.right, file.width_px)
+        )
         pixels[target.slices()] = window[0][target.relative_to(outer.scaled(self._stride)).slices()]
 
 
@@ -172,7 +178,7 @@ def _coded(symbols: NDArray[np.int16], tables: list[ChannelTable]) -> Tile:
 
 
 def _symbols_crc(symbols: NDArray[np.int16]) -> int:
-    return zlib.crc32(np.ascontiguousarray(symbols, dtype="<i2"))
+    return zlib.crc32(np.ascontiguousarray(symbols, dtype="<i2").data)
 
 
 def _make_grey(pixels: NDArray[np.uint8]) -> None:

@@ -33,10 +33,12 @@ def save_run(path: Path, model: CompressionModel, **more: Any) -> None:
 
 
 def save_weights(path: Path, model: CompressionModel, **facts: int | float) -> None:
-    """Writes a `.safetensors` checkpoint with the network's size and some facts (steps, seconds) in its header."""
+    """Writes a `.safetensors` checkpoint; its header holds the network's size and facts (steps, seconds)."""
     header = {"shape": json.dumps(asdict(model.shape)), "facts": json.dumps(facts)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, str(path), metadata=header)
+    save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()}, str(path), metadata=header
+    )
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -22,7 +22,8 @@ class EncoderGraph(nn.Module):
 
     def forward(self, pixels: Tensor, gain: Tensor) -> Tensor:
         y = self.g_a(pixels.permute(0, 3, 1, 2).float() / 255)
-        return (y * gain[:, :, None, None]).round().clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL).to(torch.int16)
+        symbols: Tensor = (y * gain[:, :, None, None]).round().clamp(-LARGEST_SYMBOL, LARGEST_SYMBOL)
+        return symbols.to(torch.int16)
 
 
 class DecoderGraph(nn.Module):
@@ -33,5 +34,5 @@ class DecoderGraph(nn.Module):
         self.g_s = g_s
 
     def forward(self, symbols: Tensor, inverse_gain: Tensor) -> Tensor:
-        x_hat = self.g_s(symbols.float() * inverse_gain[:, :, None, None])
+        x_hat: Tensor = self.g_s(symbols.float() * inverse_gain[:, :, None, None])
         return (x_hat * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)

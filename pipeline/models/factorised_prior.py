@@ -33,8 +33,10 @@ class FactorisedPrior(nn.Module):
     @torch.no_grad()
     def start_from_deviation(self, deviation: Tensor) -> None:
         """Sets the scales from each channel's standard deviation, shape (channels,)."""
-        logistic_scale = deviation * math.sqrt(3) / math.pi  # a logistic variable's deviation is s * pi / sqrt(3)
-        self.log_scale += logistic_scale.log()[:, None]
+        logistic_scale = (
+            deviation * math.sqrt(3) / math.pi
+        )  # a logistic variable's deviation is s * pi / sqrt(3)
+        self.log_scale.add_(logistic_scale.log()[:, None])
 
     def likelihood(self, symbols: Tensor, gain: Tensor) -> Tensor:
         """Probability of each symbol.

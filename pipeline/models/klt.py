@@ -1,8 +1,8 @@
 """A start as a linear transform: the network begins as the Karhunen-Loève transform of 8x8x3 patches.
 
 The KLT is the orthonormal transform that packs most energy into the first channels. The encoder's stem takes
-its first vectors, the decoder's head their transpose, and every residual branch ends in zeros, so before the first step
-the codec is already about as good as a transform codec with uniform quantisers.
+its first vectors, the decoder's head their transpose, and every residual branch ends in zeros: before the
+first step the codec is already a transform codec with uniform quantisers.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def start_as_klt(model: CompressionModel, images: Tensor) -> None:
     model.g_s.head.bias.copy_(mean)  # type: ignore[union-attr]
     for linear in (model.g_a.head, model.g_s.stem):
         _make_identity(linear)
-    for block in (*model.g_a.blocks, *model.g_s.blocks):
-        _silence(block)
+    for block in model.modules():
+        if isinstance(block, DepthBlock):
+            _silence(block)
     _start_gains(model)
     model.prior.start_from_deviation(variances[: model.shape.latent_channels].sqrt())
 
@@ -54,8 +55,7 @@ def _make_identity(linear: nn.Conv2d) -> None:
     nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
 
 
-def _silence(block: nn.Module) -> None:
-    assert isinstance(block, DepthBlock)
+def _silence(block: DepthBlock) -> None:
     for last in (block.space_out, block.mix_out):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +50,14 @@ class Recipe:
 
 
 def rate_distortion_loss(x: Tensor, x_hat: Tensor, bits: Tensor, t: Tensor) -> Tensor:
-    """bpp + lambda * 255^2 * MSE, shape (B,): what the output and the latent of each image cost."""
+    """Bits a pixel + lambda * 255^2 * MSE, shape (B,): what the output and the latent of each image cost."""
     bpp = bits / (x.shape[2] * x.shape[3])
     mse = (x - x_hat).square().mean(dim=(1, 2, 3))
     return bpp + distortion_weight(t) * 255**2 * mse
 
 
 @torch.no_grad()
-def evaluate(model: CompressionModel, images: list[Tensor]) -> dict[str, object]:
+def evaluate(model: CompressionModel, images: list[Tensor]) -> dict[str, Any]:
     """Mean estimated bpp and PSNR of whole images (1, 3, 8h, 8w) at DEV_RATES, and the mean cost."""
     model.eval()
     rates, costs = [], []
@@ -79,9 +80,10 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # progress shows in a file too
         photos = load_photos(recipe.data, least_side_px=recipe.last_patch_px)
         self.dev = _dev_images(recipe)
-        print(f"{len(photos)} photos to train on, {len(self.dev)} to evaluate on", flush=True)
+        print(f"{len(photos)} photos to train on, {len(self.dev)} to evaluate on")
         self.step, self.cpu_seconds = 0, 0.0
         saved = load_checkpoint(recipe.resume) if recipe.resume else None
         # A resumed run draws other patches than the first one did.
@@ -120,7 +122,8 @@ class Run:
         recipe = self.recipe
         late = part > 1 - recipe.last_part
         x = self.sampler.draw(
-            recipe.batch if not late else max(1, recipe.batch // 4), recipe.last_patch_px if late else recipe.patch_px
+            recipe.batch if not late else max(1, recipe.batch // 4),
+            recipe.last_patch_px if late else recipe.patch_px,
         )
         for group in self.optimiser.param_groups:
             group["lr"] = group["haste"] * _learning_rate(recipe, self.step, part)
@@ -139,25 +142,28 @@ class Run:
 
     @torch.no_grad()
     def _follow(self, keep: float) -> None:
-        average, live = list(self.average.parameters()), list(self.model.parameters())
+        average: list[Tensor] = [*self.average.parameters()]
+        live: list[Tensor] = [*self.model.parameters()]
         torch._foreach_lerp_(average, live, 1 - keep)
 
     def report(self, started: float, mean_loss: float) -> None:
         """Evaluates the average, appends to the record, redraws the curve and saves."""
-        point = evaluate(self.average, self.dev) if self.dev else {"rates": [], "cost": mean_loss}
+        point: dict[str, Any] = (
+            evaluate(self.average, self.dev) if self.dev else {"rates": [], "cost": mean_loss}
+        )
         point |= {"step": self.step, "cpu_seconds": self.cpu_seconds, "loss": mean_loss}
         record = self.recipe.out / "record.jsonl"
         curve.append_point(record, point)
         if self.dev:
             curve.plot(curve.read_points(record), self.recipe.out / "curve.png")
         self.save()
-        shown = "  ".join(f"{r['bpp']:.3f} bpp {r['psnr_db']:.2f} dB" for r in point["rates"])  # type: ignore[attr-defined]
+        shown = "  ".join(f"{r['bpp']:.3f} bpp {r['psnr_db']:.2f} dB" for r in point["rates"])
         minutes = (time.monotonic() - started) / 60
-        print(f"{minutes:6.1f} min  step {self.step}  loss {mean_loss:.4f}  dev {point['cost']:.4f}  {shown}", flush=True)
+        print(f"{minutes:6.1f} min  step {self.step}  loss {mean_loss:.4f}  dev {point['cost']:.4f}  {shown}")
 
 
 def train(recipe: Recipe) -> Path:
-    """Runs until the time is up; returns the checkpoint's path. Ctrl-C or a kill loses a few minutes at most."""
+    """Runs until the time is up; returns the checkpoint's path. A kill loses a few minutes at most."""
     recipe.out.mkdir(parents=True, exist_ok=True)
     run = Run(recipe)
     started, cpu_at_start, cpu_before = time.monotonic(), time.process_time(), run.cpu_seconds
@@ -186,7 +192,8 @@ def _parameter_groups(model: CompressionModel) -> list[dict[str, object]]:
 
 def _learning_rate(recipe: Recipe, step: int, part: float) -> float:
     """500 steps of warm-up, then half a cosine down to 2 % over the time given."""
-    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+    cosine = 0.5 * (1 + math.cos(math.pi * part))
+    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.02 + 0.98 * cosine)
 
 
 def _dev_images(recipe: Recipe) -> list[Tensor]:
@@ -199,16 +206,17 @@ def _dev_images(recipe: Recipe) -> list[Tensor]:
 
 def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     parser = argparse.ArgumentParser(prog="python -m pipeline.training.compression", description=__doc__)
-    parser.add_argument("--data", type=Path, action="append", required=True, help="folder of photographs (repeatable)")
-    parser.add_argument("--dev", type=Path, help="folder of photographs to evaluate on, never trained on")
-    parser.add_argument("--out", type=Path, default=Path("runs/compression"), help="checkpoint, record and curve")
-    parser.add_argument("--minutes", type=float, required=True, help="wall time of this run")
-    parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
-    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
-    parser.add_argument("--eval-every-s", type=float, default=Recipe.eval_every_s)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--random-start", action="store_true", help="start from random weights, to compare")
-    parser.add_argument("--threads", type=int, default=1)
+    add = parser.add_argument
+    add("--data", type=Path, action="append", required=True, help="folder of photographs (repeatable)")
+    add("--dev", type=Path, help="folder of photographs to evaluate on, never trained on")
+    add("--out", type=Path, default=Path("runs/compression"), help="for checkpoint, record and curve")
+    add("--minutes", type=float, required=True, help="wall time of this run")
+    add("--resume", type=Path, help="checkpoint to go on from, .pt or .safetensors")
+    add("--learning-rate", type=float, default=Recipe.learning_rate)
+    add("--eval-every-s", type=float, default=Recipe.eval_every_s)
+    add("--seed", type=int, default=0)
+    add("--random-start", action="store_true", help="start from random weights, to compare")
+    add("--threads", type=int, default=1)
     given = vars(parser.parse_args(argv))
     threads = given.pop("threads")
     return Recipe(**{**given, "data": tuple(given["data"])}), threads

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 
 def append_point(path: Path, point: dict[str, Any]) -> None:
     """Adds one evaluation to a run's record."""
@@ -22,20 +24,16 @@ def read_points(path: Path) -> list[dict[str, Any]]:
 
 def plot(points: list[dict[str, Any]], path: Path) -> None:
     """Draws rate-distortion cost over CPU seconds, and the newest rate-distortion curve beside the first."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    figure = Figure(figsize=(11, 4))  # not pyplot: no window system, nothing global
+    left, right = figure.subplots(1, 2)
     left.plot([p["cpu_seconds"] / 60 for p in points], [p["cost"] for p in points])
     left.set(xlabel="CPU minutes", ylabel="bpp + lambda 255² MSE, mean over rates", title="dev set")
     for point, label in ((points[0], "first"), (points[-1], "newest")):
-        right.plot([r["bpp"] for r in point["rates"]], [r["psnr_db"] for r in point["rates"]], marker="o", label=label)
+        rates = point["rates"]
+        right.plot([r["bpp"] for r in rates], [r["psnr_db"] for r in rates], marker="o", label=label)
     right.set(xlabel="bits a pixel (estimated)", ylabel="RGB PSNR, dB", title="rate and distortion")
     right.legend()
     for axes in (left, right):
         axes.grid(visible=True, alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    plt.close(figure)
