@@ -1,0 +1,90 @@
+"""Uploads: pages of names and sizes, each file with a URL to put it to."""
+
+from __future__ import annotations
+
+from api.auth import Caller
+from api.schemas import UploadFileOut, UploadOut
+from api.services import Services
+from pipeline.core.errors import Conflict, InputTooLarge, ObjectExists, ObjectNotFound, UploadNotFound
+from pipeline.core.keys import UploadKeys
+from pipeline.core.uploads import UploadFile, UploadPage, check_upload_id
+
+
+def create_page(
+    services: Services, caller: Caller, upload_id: str, page: int, declared: UploadPage
+) -> tuple[UploadOut, bool]:
+    """Declares a page of an upload; doing it again changes nothing.
+
+    Returns:
+        The page, and whether it is new.
+
+    Raises:
+        UploadNotFound: A page after the first one, of an upload that the caller does not have.
+        InputTooLarge: A file is larger than inputs may be.
+        Conflict: The page was declared with other files before.
+    """
+    limit = services.settings.max_input_bytes
+    for file in declared.files:
+        if file.size_bytes > limit:
+            raise InputTooLarge(f"{file.name[:80]!r} has {file.size_bytes} bytes; at most {limit} are taken")
+    keys = UploadKeys(caller.owner, check_upload_id(upload_id))
+    if page:
+        read_page(services, caller, upload_id, 0)
+    data = declared.model_dump_json().encode()
+    try:
+        services.store.put(keys.page(page), data, content_type="application/json", if_absent=True)
+    except ObjectExists as error:
+        if read_page(services, caller, upload_id, page) != declared:
+            raise Conflict(f"page {page} was declared with other files before") from error
+        return show_page(services, caller, upload_id, page), False
+    return _shown(services, keys, page, declared, stored=set()), True
+
+
+def read_page(services: Services, caller: Caller, upload_id: str, page: int) -> UploadPage:
+    """A page as it was declared; raises UploadNotFound."""
+    keys = UploadKeys(caller.owner, check_upload_id(upload_id))
+    try:
+        return UploadPage.model_validate_json(services.store.get(keys.page(page)))
+    except ObjectNotFound as error:
+        raise UploadNotFound(f"no upload {upload_id!r} with a page {page}") from error
+
+
+def declared_file(services: Services, caller: Caller, upload_id: str, page: int, place: int) -> UploadFile:
+    """One file as it was declared; raises UploadNotFound."""
+    files = read_page(services, caller, upload_id, page).files
+    if place >= len(files):
+        raise UploadNotFound(f"page {page} of {upload_id!r} has {len(files)} files; no place {place}")
+    return files[place]
+
+
+def show_page(services: Services, caller: Caller, upload_id: str, page: int) -> UploadOut:
+    """A page with fresh URLs, and what of it is stored; raises UploadNotFound."""
+    declared = read_page(services, caller, upload_id, page)
+    keys = UploadKeys(caller.owner, upload_id)
+    folder = keys.file(page, 0).rpartition("/")[0] + "/"
+    sizes = {found.key: found.size_bytes for found in services.store.list(folder)}
+    stored = {
+        place
+        for place, file in enumerate(declared.files)
+        if sizes.get(keys.file(page, place)) == file.size_bytes
+    }
+    return _shown(services, keys, page, declared, stored)
+
+
+def _shown(
+    services: Services, keys: UploadKeys, page: int, declared: UploadPage, stored: set[int]
+) -> UploadOut:
+    presign_s = services.settings.presign_s
+    files = []
+    for place, file in enumerate(declared.files):
+        url = services.store.presign_put(keys.file(page, place), expires_s=presign_s)
+        files.append(
+            UploadFileOut(
+                place=place,
+                name=file.name,
+                size_bytes=file.size_bytes,
+                url=url or f"/v1/uploads/{keys.upload_id}/files/{page}/{place}",
+                stored=place in stored,
+            )
+        )
+    return UploadOut(upload_id=keys.upload_id, page=page, files=files)

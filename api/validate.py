@@ -1,0 +1,169 @@
+"""What a request for a job must fulfil before anything is stored.
+
+Only what the request itself says is checked here. The lines of a manifest, and the objects under a prefix,
+are the planner's to check.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from api.auth import Caller
+from api.errors import FieldError, fields_invalid, invalid, validation_fields
+from api.schemas import JobRequest
+from pipeline.core.artifact import built_in_digest
+from pipeline.core.errors import ArtifactNotFound, Fault, InvalidInput, UnsupportedSteps, UploadNotFound
+from pipeline.core.jobs import (
+    MAX_INTERACTIVE_ITEMS,
+    InlineManifestInput,
+    Inputs,
+    KeysInput,
+    ManifestInput,
+    ManifestLine,
+    PrefixInput,
+    Step,
+    UploadInput,
+)
+from pipeline.core.keys import UploadKeys
+from pipeline.core.ledger import Ledger
+from pipeline.core.operation import Device, Operation
+from pipeline.core.queue import queue_name
+from pipeline.core.storage import ObjectStore
+from pipeline.core.uploads import UploadPage, check_upload_id
+from pipeline.operations import Registry
+
+MAX_FIELD_ERRORS = 50
+
+
+def checked_step(registry: Registry, request: JobRequest) -> tuple[Operation, Step]:
+    """The one step, with its operation.
+
+    Raises:
+        UnsupportedSteps: More than one step.
+        UnknownOperation: No such operation.
+        InvalidParams: The params are not those of the operation.
+    """
+    if len(request.steps) > 1:
+        raise UnsupportedSteps(f"a job has one step for now; this one has {len(request.steps)}")
+    step = request.steps[0]
+    operation = registry.get(step.operation)
+    problems = _param_errors(operation, step.params, ("steps", 0, "params"))
+    if problems:
+        raise fields_invalid(problems)
+    return operation, step
+
+
+def _param_errors(
+    operation: Operation, params: dict[str, object], place: tuple[object, ...]
+) -> list[FieldError]:
+    try:
+        operation.params.model_validate(params)
+    except ValidationError as error:
+        return validation_fields(error.errors(), place)
+    return []
+
+
+def checked_inputs(
+    store: ObjectStore, caller: Caller, request: JobRequest, operation: Operation, step: Step
+) -> Inputs:
+    """The inputs, every key in its normal form and within the caller's reach.
+
+    Raises:
+        InvalidInput: A key is none; too many items for the interactive class; an item's params are wrong.
+        Forbidden: A key is out of reach.
+        UploadNotFound: No such upload of the caller's.
+    """
+    inputs = request.inputs
+    count: int | None = None
+    match inputs:
+        case UploadInput():
+            count = _upload_count(store, UploadKeys(caller.owner, check_upload_id(inputs.upload_id)))
+        case KeysInput():
+            count = len(inputs.keys)
+            inputs = KeysInput(keys=[caller.readable(key) for key in inputs.keys])
+        case InlineManifestInput():
+            count = len(inputs.items)
+            inputs = InlineManifestInput(items=_checked_items(caller, inputs.items, operation, step))
+        case PrefixInput():
+            inputs = PrefixInput(prefix=caller.readable_prefix(inputs.prefix))
+        case ManifestInput():
+            inputs = ManifestInput(key=caller.readable(inputs.key))
+    if request.job_class == "interactive" and (count is None or count > MAX_INTERACTIVE_ITEMS):
+        said = f"inputs of kind {inputs.kind!r}" if count is None else f"{count} items"
+        raise invalid(
+            "class", f"interactive jobs name {MAX_INTERACTIVE_ITEMS} items at most; these are {said}"
+        )
+    return inputs
+
+
+def _upload_count(store: ObjectStore, keys: UploadKeys) -> int:
+    """How many files the upload has: exactly for one page, at least for more."""
+    pages = [page.key for page in store.list(keys.pages_prefix)]
+    if not pages:
+        raise UploadNotFound(f"no upload {keys.upload_id!r}")
+    missing = next((number for number, key in enumerate(pages) if key != keys.page(number)), None)
+    if missing is not None:
+        raise InvalidInput(
+            f"page {missing} of {keys.upload_id!r} is missing, though later ones were declared"
+        )
+    return len(UploadPage.model_validate_json(store.get(pages[0])).files) + len(pages) - 1
+
+
+def _checked_items(
+    caller: Caller, items: list[ManifestLine], operation: Operation, step: Step
+) -> list[ManifestLine]:
+    problems: list[FieldError] = []
+    seen: set[str] = set()
+    checked = []
+    for number, item in enumerate(items):
+        if item.custom_id in seen:
+            problems.append(FieldError(field=f"inputs.items.{number}.custom_id", message="used before"))
+        seen.add(item.custom_id)
+        if item.params:
+            place = ("inputs", "items", number, "params")
+            problems += _param_errors(operation, {**step.params, **item.params}, place)
+        if len(problems) >= MAX_FIELD_ERRORS:
+            break
+        checked.append(item.model_copy(update={"input": caller.readable(item.input)}))
+    if problems:
+        raise fields_invalid(problems)
+    return checked
+
+
+def checked_output_prefix(caller: Caller, prefix: str | None) -> str | None:
+    """Where outputs go, ending with a slash; raises InvalidInput or Forbidden."""
+    return None if prefix is None else caller.writable_prefix(prefix)
+
+
+def checked_time(field: str, when: datetime | None) -> float | None:
+    """Seconds since 1970 of a time to come; raises InvalidParams for one that is past."""
+    if when is None:
+        return None
+    seconds = when.timestamp()
+    if seconds <= time.time():
+        raise invalid(field, "lies in the past")
+    return seconds
+
+
+def pinned(operation: Operation) -> dict[str, str]:
+    """Digests of the artifacts that a job of this operation runs with, by name.
+
+    Raises:
+        Fault: This installation lacks one.
+    """
+    try:
+        return {name: built_in_digest(name) for name in operation.artifacts}
+    except ArtifactNotFound as error:
+        raise Fault(f"operation {operation.name}: {error.message}") from error
+
+
+def chosen_queue(ledger: Ledger, request: JobRequest, operation: Operation) -> str:
+    """`work.<class>.<device>`; "auto" is a GPU where a worker that has one knows the operation."""
+    if request.device != "auto":
+        return queue_name(request.job_class, request.device)
+    cuda = any(beat.device == "cuda" and operation.name in beat.operations for beat in ledger.workers())
+    device: Device = "cuda" if cuda else "cpu"
+    return queue_name(request.job_class, device)
