@@ -1,0 +1,608 @@
+"""The ledger in memory, for tests: the model that the Redis one is held against.
+
+Written from `pipeline.core.ledger`'s words alone, one lock around everything, no cleverness.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.core.jobs import ENDED, Counts, JobState
+from pipeline.core.keys import ResultName
+from pipeline.core.ledger import (
+    BEAT_S,
+    CONTROL,
+    LEAST_SLOTS,
+    LOST_AFTER_S,
+    MAX_ATTEMPTS,
+    MAX_QUIET_DEATHS,
+    MAX_SENDS,
+    OVERTAKEN_AFTER_S,
+    Beat,
+    Finish,
+    JobView,
+    Lease,
+    LedgerJob,
+    Pulse,
+    Refusal,
+    Restore,
+    Sending,
+    Sweep,
+)
+
+RATE_OVER_S = 30.0
+PACE_WEIGHT = 0.2  # of the newest shard in the moving mean
+
+
+@dataclass
+class _Sent:
+    token: str
+    at: float
+    sends: int = 1
+    empty_since: float | None = None  # first look since it was sent that found the queue empty
+
+
+@dataclass
+class _Run:
+    sending: str  # token of the message that brought it
+    nonce: str
+    lease: Lease
+    deadline: float
+    native: frozenset[int] = frozenset()
+
+
+@dataclass
+class _Job:
+    told: LedgerJob
+    paused: bool
+    priority: int
+    expires_at: float | None
+    state: JobState = JobState.ACCEPTED
+    counts: Counts = field(default_factory=Counts)
+    started_at: float | None = None
+    ended_at: float | None = None
+    reason: str = ""
+    message: str = ""
+    plan_token: str = ""
+    shards: int = 0
+    waiting: dict[str, deque[str]] = field(default_factory=dict)  # entries by queue, first in line first
+    sent: dict[str, _Sent] = field(default_factory=dict)
+    running: dict[str, _Run] = field(default_factory=dict)
+    finished: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)  # control entries
+    held: dict[str, list[int]] = field(default_factory=dict)  # suspects by shard
+    attempts: dict[str, int] = field(default_factory=dict)  # used up
+    deaths: dict[str, int] = field(default_factory=dict)  # of suspect entries
+    finishes: list[tuple[float, int]] = field(default_factory=list)
+    turn: dict[str, int] = field(default_factory=dict)  # when it was last served, by queue
+
+    @property
+    def entries(self) -> int:
+        return self.shards + sum(map(len, self.held.values()))
+
+    def queue_of(self, entry: str) -> str:
+        return self.told.queue if entry[0].isdigit() else CONTROL
+
+    def line(self, queue: str) -> deque[str]:
+        return self.waiting.setdefault(queue, deque())
+
+    def in_flight(self, queue: str) -> int:
+        return sum(self.queue_of(entry) == queue for entry in (*self.sent, *self.running))
+
+    def waits(self, entry: str) -> bool:
+        return entry in self.line(self.queue_of(entry))
+
+    def knows(self, entry: str) -> bool:
+        """Whether an entry waits, is in flight, is finished or is about to be buried."""
+        bury = f"bury.{entry}"
+        places = (self.sent, self.running, self.finished, self.done)
+        return self.waits(entry) or any(entry in place for place in places) or self.knows_bury(bury)
+
+    def knows_bury(self, bury: str) -> bool:
+        return self.waits(bury) or bury in self.sent or bury in self.running
+
+    def remove(self, entry: str) -> None:
+        """Takes an entry out of line and out of flight."""
+        line = self.line(self.queue_of(entry))
+        if entry in line:
+            line.remove(entry)
+        self.sent.pop(entry, None)
+        self.running.pop(entry, None)
+
+
+class MemoryLedger:
+    """See `pipeline.core.ledger.Ledger`. `now` is the server's clock."""
+
+    def __init__(
+        self,
+        *,
+        lease_s: float = 20,
+        lease_max_s: float = 300,
+        keep_s: float = 3600,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._lease_s = lease_s
+        self._lease_max_s = lease_max_s
+        self._keep_s = keep_s
+        self._now = now
+        self._lock = threading.RLock()
+        self._tokens = itertools.count(1)
+        self._turns = itertools.count(1)
+        self._jobs: dict[str, _Job] = {}
+        self._queues: dict[str, None] = {CONTROL: None}
+        self._beats: dict[str, tuple[float, Beat]] = {}
+        self._pace: dict[str, float] = {}
+        self._begun: dict[str, list[tuple[float, float]]] = {}  # (sent, begun) by queue
+        self._started_at = float("-inf")
+        self._reconciled = False
+
+    def restarted(self) -> None:
+        """For tests: as if the server had started anew on the same data."""
+        with self._lock:
+            self._started_at = self._now()
+            self._reconciled = False
+
+    # -- jobs ---------------------------------------------------------------------------------------
+    def enter(self, job: LedgerJob) -> bool:
+        with self._lock:
+            if self._find(job.job_id) is not None:
+                return False
+            self._wait(self._make(job), "plan")
+            return True
+
+    def planned(self, job_id: str, plan_token: str, shards: int, items: int) -> None:
+        with self._lock:
+            job = self._find(job_id)
+            if job is None or job.plan_token or job.state in ENDED:
+                return
+            job.plan_token, job.shards = plan_token, shards
+            job.counts = job.counts.model_copy(update={"total": items})
+            if job.state is JobState.CANCELLING:
+                return
+            job.state = JobState.RUNNING
+            job.started_at = self._now()
+            for shard in range(shards):
+                self._wait(job, str(shard))
+            self._close_if_over(job)
+
+    def job(self, job_id: str) -> JobView | None:
+        with self._lock:
+            job = self._find(job_id)
+            return None if job is None else self._view(job)
+
+    def known(self, job_ids: Sequence[str]) -> set[str]:
+        with self._lock:
+            return {job_id for job_id in job_ids if self._find(job_id) is not None}
+
+    def winners(self, job_id: str) -> dict[str, str]:
+        with self._lock:
+            job = self._find(job_id)
+            return {} if job is None or job.state in ENDED else dict(job.finished)
+
+    def decide(self, job_id: str, *, paused: bool, priority: int, expires_at: float | None) -> None:
+        with self._lock:
+            job = self._live(job_id)
+            if job is not None:
+                job.paused, job.priority, job.expires_at = paused, priority, expires_at
+
+    def cancel(self, job_id: str, reason: str, message: str = "") -> None:
+        with self._lock:
+            job = self._live(job_id)
+            if job is None or job.state is JobState.CANCELLING:
+                return
+            job.state, job.reason, job.message = JobState.CANCELLING, reason, message
+            for entry in [*job.sent, *itertools.chain(*job.waiting.values())]:
+                if entry != "finalise":
+                    job.remove(entry)
+            self._close_if_over(job)
+
+    def ended(self, job_id: str, state: JobState, counts: Counts) -> None:
+        with self._lock:
+            job = self._live(job_id)
+            if job is None:
+                return
+            job.state, job.counts, job.ended_at = state, counts, self._now()
+            job.waiting.clear()
+            job.sent.clear()
+            job.running.clear()
+
+    def forget(self, job_id: str) -> None:
+        with self._lock:
+            self._jobs.pop(job_id, None)
+
+    # -- entries ------------------------------------------------------------------------------------
+    def dispatch(self, queue: str, depth: int) -> list[Sending]:
+        with self._lock:
+            if not self._reconciled:
+                return []
+            sendings: list[Sending] = []
+            room = self._room(queue, depth)
+            while len(sendings) < room and (job := self._next(queue)) is not None:
+                entry = job.line(queue).popleft()
+                token = self._token()
+                job.sent[entry] = _Sent(token, self._now())
+                job.turn[queue] = next(self._turns)
+                sendings.append(Sending(queue, job.told.job_id, entry, token))
+            return sendings
+
+    def begin(self, job_id: str, entry: str, token: str, *, worker: str, nonce: str) -> Lease | Refusal:  # noqa: ARG002
+        with self._lock:
+            job = self._live(job_id)
+            if job is None:
+                return Refusal.UNKNOWN
+            if entry in job.finished or entry in job.done:
+                return Refusal.FINISHED
+            run = job.running.get(entry)
+            if run is not None:
+                return self._begin_again(job, entry, run, token, nonce)
+            if job.state is JobState.CANCELLING and entry != "finalise":
+                return Refusal.CANCELLED
+            sent = job.sent.get(entry)
+            if sent is None or sent.token != token:
+                return Refusal.STALE
+            del job.sent[entry]
+            self._begun.setdefault(job.queue_of(entry), []).append((sent.at, self._now()))
+            if entry == "plan" and job.state is JobState.ACCEPTED:
+                job.state = JobState.PLANNING
+            return self._run(job, entry, sending=token, token=token, nonce=nonce)
+
+    def _begin_again(self, job: _Job, entry: str, run: _Run, token: str, nonce: str) -> Lease | Refusal:
+        """What a message gets whose entry runs already."""
+        if token != run.sending:
+            return Refusal.STALE
+        if nonce == run.nonce:
+            return run.lease
+        if job.state is JobState.CANCELLING and entry != "finalise":
+            return Refusal.CANCELLED
+        if run.deadline >= self._now():
+            return Refusal.TAKEN
+        self._die(job, entry)
+        if not job.waits(entry):
+            return Refusal.STALE  # it is to be buried
+        job.remove(entry)
+        return self._run(job, entry, sending=token, token=self._token(), nonce=nonce)
+
+    def pulse(self, leases: Sequence[Lease]) -> list[Pulse]:
+        with self._lock:
+            return [self._pulse(lease) for lease in leases]
+
+    def native(self, lease: Lease, items: Iterable[int]) -> None:
+        with self._lock:
+            run = self._running(lease)
+            if run is not None:
+                run.native = frozenset(items)
+
+    def finish(self, lease: Lease, result: str, *, seconds: float) -> Finish:
+        with self._lock:
+            job = self._live(lease.job_id)
+            if job is None:
+                return Finish.UNKNOWN
+            if lease.entry in job.finished:
+                return Finish.ALREADY if job.finished[lease.entry] == result else Finish.LOST
+            name = ResultName.parse(result)
+            if not set(job.held.get(lease.entry, ())) <= set(name.held):
+                return Finish.LOST
+            job.remove(lease.entry)
+            self._count(job, lease.entry, result)
+            items = name.succeeded + name.failed + name.cancelled
+            if items:
+                self._note_pace(job.told.operation, seconds / items)
+            self._close_if_over(job)
+            return Finish.WON
+
+    def finish_control(self, lease: Lease) -> None:
+        with self._lock:
+            job = self._live(lease.job_id)
+            if job is not None and self._running(lease) is not None:
+                job.remove(lease.entry)
+                job.done.add(lease.entry)
+                self._close_if_over(job)
+
+    def release(self, lease: Lease, *, blame: bool) -> None:
+        with self._lock:
+            job = self._live(lease.job_id)
+            if job is not None and self._running(lease) is not None:
+                del job.running[lease.entry]
+                self._put_back(job, lease.entry, used_up=blame)
+
+    # -- the steward --------------------------------------------------------------------------------
+    def sweep(self, queue: str, depth: int) -> Sweep:
+        with self._lock:
+            expired = list(self._expire()) if queue == CONTROL else []
+            put_back = [] if self._just_started() else list(self._bury_the_dead(queue))
+            resend, undeliverable = self._find_lost(queue, depth)
+            return Sweep(tuple(resend), tuple(put_back), tuple(undeliverable), tuple(expired))
+
+    def queues(self) -> list[str]:
+        with self._lock:
+            return list(self._queues)
+
+    def reconciled(self) -> bool:
+        with self._lock:
+            return self._reconciled
+
+    def restore(self, restore: Restore) -> None:
+        told = restore.job
+        with self._lock:
+            job = self._find(told.job_id) or self._make(told)
+            if job.state in ENDED:
+                return
+            job.paused, job.priority, job.expires_at = told.paused, told.priority, told.expires_at
+            if restore.plan_token:
+                self._restore_plan(job, restore)
+            elif job.state is not JobState.CANCELLING and not job.plan_token and not job.knows("plan"):
+                self._wait(job, "plan")
+            if restore.cancelled:
+                self.cancel(told.job_id, restore.cancelled)
+
+    def confirm(self) -> None:
+        with self._lock:
+            self._reconciled = True
+
+    # -- workers ------------------------------------------------------------------------------------
+    def beat(self, beat: Beat) -> None:
+        with self._lock:
+            self._beats[beat.worker] = (self._now(), beat)
+
+    def depart(self, worker: str) -> None:
+        with self._lock:
+            self._beats.pop(worker, None)
+
+    def workers(self) -> list[Beat]:
+        with self._lock:
+            alive_since = self._now() - BEAT_S
+            return [beat for at, beat in self._beats.values() if at >= alive_since]
+
+    def pace(self, operation: str) -> float | None:
+        with self._lock:
+            return self._pace.get(operation)
+
+    def backlog(self) -> dict[str, tuple[int, int]]:
+        with self._lock:
+            return {
+                queue: (
+                    sum(len(job.line(queue)) for job in self._jobs.values()),
+                    sum(job.in_flight(queue) for job in self._jobs.values()),
+                )
+                for queue in self._queues
+            }
+
+    def durable(self) -> None:
+        """Memory is as durable as it gets."""
+
+    def check(self) -> None:
+        """It is always there."""
+
+    # -- jobs, within -------------------------------------------------------------------------------
+    def _find(self, job_id: str) -> _Job | None:
+        job = self._jobs.get(job_id)
+        if job is not None and job.ended_at is not None and self._now() - job.ended_at >= self._keep_s:
+            del self._jobs[job_id]
+            return None
+        return job
+
+    def _live(self, job_id: str) -> _Job | None:
+        job = self._find(job_id)
+        return None if job is None or job.state in ENDED else job
+
+    def _make(self, told: LedgerJob) -> _Job:
+        job = _Job(told, told.paused, told.priority, told.expires_at)
+        self._jobs[told.job_id] = job
+        self._queues[told.queue] = None
+        return job
+
+    def _view(self, job: _Job) -> JobView:
+        told, queue = job.told, job.told.queue
+        since = self._now() - RATE_OVER_S
+        recent = sum(items for at, items in job.finishes if at >= since)
+        return JobView(
+            job_id=told.job_id,
+            owner=told.owner,
+            queue=queue,
+            operation=told.operation,
+            state=job.state,
+            paused=job.paused,
+            priority=job.priority,
+            counts=job.counts,
+            created_at=told.created_at,
+            started_at=job.started_at,
+            expires_at=job.expires_at,
+            reason=job.reason,
+            message=job.message,
+            plan_token=job.plan_token,
+            shards=job.shards,
+            entries=job.entries,
+            finished=len(job.finished),
+            rate=recent / RATE_OVER_S,
+            waiting=len(job.line(queue)),
+            in_flight=job.in_flight(queue),
+        )
+
+    def _close_if_over(self, job: _Job) -> None:
+        """Enters the finalise once there is nothing else to wait for."""
+        if job.state is JobState.CANCELLING:
+            over = not job.running
+        else:
+            over = bool(job.plan_token) and len(job.finished) == job.entries
+        if over and not job.knows("finalise"):
+            self._wait(job, "finalise")
+
+    def _restore_plan(self, job: _Job, restore: Restore) -> None:
+        job.remove("plan")
+        if not job.plan_token:
+            job.plan_token, job.shards = restore.plan_token, restore.shards
+            job.counts = job.counts.model_copy(update={"total": restore.items})
+        if job.state is not JobState.CANCELLING:
+            job.state = JobState.RUNNING
+            job.started_at = job.started_at or self._now()
+        for entry, result in restore.finished.items():
+            if entry not in job.finished:
+                job.remove(entry)
+                self._count(job, entry, result)
+        if job.state is not JobState.CANCELLING:
+            suspects = [f"{shard}.{item}" for shard, items in job.held.items() for item in items]
+            for entry in [*map(str, range(job.shards)), *suspects]:
+                if not job.knows(entry):
+                    self._wait(job, entry)
+        self._close_if_over(job)
+
+    # -- entries, within ----------------------------------------------------------------------------
+    def _token(self) -> str:
+        return f"{next(self._tokens):08d}"
+
+    def _wait(self, job: _Job, entry: str, *, first: bool = False) -> None:
+        line = job.line(job.queue_of(entry))
+        if first:
+            line.appendleft(entry)
+        else:
+            line.append(entry)
+        job.turn.setdefault(job.queue_of(entry), next(self._turns))
+
+    def _room(self, queue: str, depth: int) -> int:
+        slots = sum(beat.slots for beat in self.workers() if queue in beat.queues)
+        jobs = self._jobs.values()
+        running = sum(job.queue_of(entry) == queue for job in jobs for entry in job.running)
+        since = self._now() - LOST_AFTER_S
+        recent = sum(
+            job.queue_of(entry) == queue and sent.at > since
+            for job in jobs
+            for entry, sent in job.sent.items()
+        )
+        return max(LEAST_SLOTS, slots) - running - max(depth, recent)
+
+    def _next(self, queue: str) -> _Job | None:
+        """The job whose turn it is: of the least busy owner, the highest priority, the longest unserved."""
+        ready = [
+            job for job in self._jobs.values() if job.line(queue) and (queue == CONTROL or not job.paused)
+        ]
+        if not ready:
+            return None
+        busy = {job.told.owner: 0 for job in ready}
+        for job in self._jobs.values():
+            if job.told.owner in busy:
+                busy[job.told.owner] += job.in_flight(queue)
+        return min(
+            ready,
+            key=lambda job: (busy[job.told.owner], job.told.owner, -job.priority, job.turn[queue]),
+        )
+
+    def _run(self, job: _Job, entry: str, *, sending: str, token: str, nonce: str) -> Lease:
+        attempt = job.attempts.get(entry, 0) + 1
+        lease = Lease(
+            job_id=job.told.job_id,
+            entry=entry,
+            token=token,
+            attempt=attempt,
+            lease_s=min(self._lease_s * 2 ** (attempt - 1), self._lease_max_s),
+            held=tuple(sorted(job.held.get(entry.removeprefix("bury."), ()))),
+            plan_token=job.plan_token,
+        )
+        job.running[entry] = _Run(sending, nonce, lease, self._now() + lease.lease_s)
+        return lease
+
+    def _running(self, lease: Lease) -> _Run | None:
+        job = self._live(lease.job_id)
+        run = job.running.get(lease.entry) if job is not None else None
+        return run if run is not None and run.lease.token == lease.token else None
+
+    def _pulse(self, lease: Lease) -> Pulse:
+        job, run = self._live(lease.job_id), self._running(lease)
+        if run is not None:
+            run.deadline = self._now() + run.lease.lease_s
+        return Pulse(run is not None, job is not None and job.state is JobState.CANCELLING)
+
+    def _count(self, job: _Job, entry: str, result: str) -> None:
+        name = ResultName.parse(result)
+        job.finished[entry] = result
+        job.counts = Counts(
+            total=job.counts.total,
+            succeeded=job.counts.succeeded + name.succeeded,
+            failed=job.counts.failed + name.failed,
+            cancelled=job.counts.cancelled + name.cancelled,
+        )
+        job.finishes.append((self._now(), name.succeeded + name.failed + name.cancelled))
+        self._suspect(job, entry, name.held)
+
+    def _suspect(self, job: _Job, shard: str, items: Iterable[int]) -> None:
+        """Splits items off their shard, each an entry of its own, last in line."""
+        held = job.held.setdefault(shard, [])
+        for item in sorted(set(items) - set(held)):
+            held.append(item)
+            if job.state is not JobState.CANCELLING and not job.knows(f"{shard}.{item}"):
+                self._wait(job, f"{shard}.{item}")
+
+    def _note_pace(self, operation: str, seconds: float) -> None:
+        before = self._pace.get(operation, seconds)
+        self._pace[operation] = before + PACE_WEIGHT * (seconds - before)
+
+    # -- deaths and losses --------------------------------------------------------------------------
+    def _just_started(self) -> bool:
+        return self._now() - self._started_at < min(10.0, self._lease_s)
+
+    def _die(self, job: _Job, entry: str) -> None:
+        """The worker of a running entry is dead: what was in native code is suspect, the rest goes back."""
+        run = job.running.pop(entry)
+        if entry.isdigit() and job.state is not JobState.CANCELLING:
+            self._suspect(job, entry, run.native)
+        job.deaths[entry] = job.deaths.get(entry, 0) + 1
+        self._put_back(job, entry, used_up=True)
+
+    def _put_back(self, job: _Job, entry: str, *, used_up: bool) -> None:
+        if used_up:
+            job.attempts[entry] = job.attempts.get(entry, 0) + 1
+        if job.state is JobState.CANCELLING and entry != "finalise":
+            self._close_if_over(job)
+            return
+        hopeless = job.attempts.get(entry, 0) >= MAX_ATTEMPTS
+        if "." in entry and job.deaths.get(entry, 0) >= MAX_QUIET_DEATHS:
+            hopeless = True
+        if hopeless and job.queue_of(entry) != CONTROL:
+            self._wait(job, f"bury.{entry}")
+        else:
+            self._wait(job, entry, first=True)
+
+    def _bury_the_dead(self, queue: str) -> Iterator[str]:
+        for job_id, job in self._jobs.items():
+            for entry, run in list(job.running.items()):
+                if job.queue_of(entry) == queue and run.deadline < self._now():
+                    self._die(job, entry)
+                    if job.waits(entry):
+                        yield f"{job_id}/{entry}"
+
+    def _find_lost(self, queue: str, depth: int) -> tuple[list[Sending], list[str]]:
+        now = self._now()
+        begun = self._begun.setdefault(queue, [])
+        resend: list[Sending] = []
+        undeliverable: list[str] = []
+        for job_id, job in self._jobs.items():
+            for entry, sent in list(job.sent.items()):
+                if job.queue_of(entry) != queue:
+                    continue
+                if depth > 0:
+                    sent.empty_since = None
+                elif sent.empty_since is None:
+                    sent.empty_since = now
+                unread = sent.empty_since is not None and now - sent.empty_since >= LOST_AFTER_S
+                overtaken = any(at > sent.at and now - began > OVERTAKEN_AFTER_S for at, began in begun)
+                if not (unread or overtaken):
+                    continue
+                if sent.sends >= MAX_SENDS:
+                    undeliverable.append(job_id)
+                    break
+                sent.sends, sent.at, sent.empty_since = sent.sends + 1, now, None
+                resend.append(Sending(queue, job_id, entry, sent.token))
+        for job_id in undeliverable:
+            self.cancel(job_id, "undeliverable")
+        return [one for one in resend if one.job_id not in undeliverable], undeliverable
+
+    def _expire(self) -> Iterator[str]:
+        for job_id, job in list(self._jobs.items()):
+            over = job.expires_at is not None and job.expires_at <= self._now()
+            if over and job.state not in ENDED and job.state is not JobState.CANCELLING:
+                self.cancel(job_id, "expired")
+                yield job_id
