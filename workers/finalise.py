@@ -78,8 +78,7 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
         )
         _put_file(runtime, keys.results, lines)
         _put_file(runtime, keys.errors, errors)
-    report = render_report(summary, spec, _rows(runtime, keys, tally.sampled))
-    patiently(lambda: runtime.store.put(keys.report, report.encode(), content_type="text/html"))
+    _report(runtime, spec, summary, tally.sampled)
     body = summary.model_dump_json().encode()
     try:
         patiently(lambda: runtime.store.put(keys.summary, body, if_absent=True))
@@ -160,6 +159,16 @@ def _put_file(runtime: Runtime, key: str, file: IO[bytes]) -> None:
     patiently(put)
 
 
+def _report(runtime: Runtime, spec: JobSpec, summary: Summary, lines: list[ResultLine]) -> None:
+    keys = JobKeys(spec.id)
+    try:
+        page = render_report(summary, spec, _rows(runtime, keys, lines)).encode()
+    except Exception:  # a picture book must not keep a job from ending
+        log.exception("report.failed")
+        return
+    patiently(lambda: runtime.store.put(keys.report, page, content_type="text/html"))
+
+
 def _rows(runtime: Runtime, keys: JobKeys, lines: list[ResultLine]) -> Iterator[ReportRow]:
     found: dict[int, dict[str, str]] = {}
     for info in patiently(lambda: list(runtime.store.list(keys.previews_prefix))):
@@ -167,4 +176,8 @@ def _rows(runtime: Runtime, keys: JobKeys, lines: list[ResultLine]) -> Iterator[
         found.setdefault(int(index), {})[role] = info.key
     for line in lines:
         roles = found.get(line.index, {})
-        yield ReportRow(line, {role: runtime.store.get(key) for role, key in roles.items()})
+        yield ReportRow(line, {role: _preview(runtime, key) for role, key in roles.items()})
+
+
+def _preview(runtime: Runtime, key: str) -> bytes:
+    return patiently(lambda: runtime.store.get(key))

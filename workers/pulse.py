@@ -66,7 +66,8 @@ class Pulse:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
         try:
             self._ledger.depart(self._beat.worker)
         except BrokerUnavailable as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 720, 320
+WIDTH, HEIGHT = 1080, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 46
 TICKS = 5
 

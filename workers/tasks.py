@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 
 from celery import Celery
@@ -73,6 +74,7 @@ def _give_back(runtime: Runtime, lease: Lease, error: Exception) -> None:
     """Another try, by whoever is next. What was only out of reach costs no attempt."""
     blame = not isinstance(error, Transient)
     log.error("entry.released", blame=blame, exc_info=error)
+    time.sleep(min(0.2 * 2 ** min(lease.attempt, 6), 10.0))  # control entries have no last attempt
     patiently(lambda: runtime.ledger.release(lease, blame=blame))
 
 

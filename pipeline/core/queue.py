@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -41,7 +41,7 @@ def make_celery(settings: Settings) -> Celery:
     """The Celery app, the same in every process: the shortest visibility timeout on a broker wins."""
     app = Celery("triptych", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
-        task_queues=[Queue(name) for name in queues_of(settings)],  # type: ignore[no-untyped-call]
+        task_queues=[_queue(name) for name in queues_of(settings)],
         task_default_queue=CONTROL,
         task_create_missing_queues=True,
         task_acks_late=True,
@@ -55,6 +55,7 @@ def make_celery(settings: Settings) -> Celery:
         worker_disable_prefetch=True,  # with late acks: a worker holds what it runs, nothing more
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_enable_soft_shutdown_on_idle=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -71,6 +72,12 @@ def make_celery(settings: Settings) -> Celery:
         },
     )
     return app
+
+
+def _queue(name: str) -> Any:
+    # An exchange and a key of its own: with Celery's defaults all queues would share one, and every message
+    # would go to each of them.
+    return Queue(name, Exchange(name, type="direct"), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 class Sender:

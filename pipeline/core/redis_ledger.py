@@ -61,13 +61,15 @@ def _translated(method: Callable[P, T]) -> Callable[P, T]:
 
 def make_ledger(settings: Settings) -> RedisLedger:
     """A ledger on the server that the settings name. Connects when first used."""
+    # A Unix socket has nothing to keep alive, and its connection class refuses the word.
+    keepalive = {} if settings.redis_url.startswith("unix://") else {"socket_keepalive": True}
     client = redis.Redis.from_url(
         settings.redis_url,
         decode_responses=True,
         socket_connect_timeout=5,
         socket_timeout=10,
-        socket_keepalive=True,
         health_check_interval=10,
+        **keepalive,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 3),
     )
     return RedisLedger(

@@ -1,0 +1,38 @@
+"""A fleet of real processes on servers of its own, which tests may kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fleet import Fleet
+from tests.support.servers import RunningS3, RunningValkey, bucket, settings_for
+
+MakeFleet = Callable[..., Fleet]
+
+
+@pytest.fixture
+def make_fleet(own_valkey: RunningValkey, own_s3: RunningS3, tmp_path: Path) -> Iterator[MakeFleet]:
+    """Makes a fleet with short leases (changes: any setting); all of it is gone afterwards."""
+    fleets: list[Fleet] = []
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with bucket(own_s3.place) as name:
+
+        def make(**changes: object) -> Fleet:
+            fields = {
+                "lease_s": 4.0,
+                "lease_max_s": 20.0,
+                "shard_target_s": 1.0,
+                "log_format": "text",
+                **changes,
+            }
+            fleet = Fleet(settings_for(own_valkey.url, own_s3.place, name, **fields), logs)
+            fleets.append(fleet)
+            return fleet
+
+        yield make
+        for fleet in fleets:
+            fleet.stop()
