@@ -1,0 +1,82 @@
+"""Any size, any quality: what comes out has the size of what went in and looks like it."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.codec.container import Tile, TriFile, parse
+from pipeline.codec.tables import TOTAL, ChannelTable
+from pipeline.codec.tile_coder import decode_tile, encode_tile
+from pipeline.metrics.psnr import psnr_db
+from tests.support.codec import codec, landscape
+
+CANVAS = landscape(3072, 4096)
+SMALL, LARGE = st.integers(1, 100), st.integers(1, 700)
+SIZES = st.one_of(
+    st.tuples(SMALL, SMALL),
+    st.tuples(LARGE, LARGE),
+    st.tuples(st.integers(1, 12), st.integers(1, 4096)),
+    st.tuples(st.integers(1, 3072), st.integers(1, 12)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=SIZES, quality=st.integers(1, 100), corner=st.tuples(st.integers(0, 3071), st.integers(0, 4095)))
+@example(size=(1, 1), quality=50, corner=(0, 0))
+@example(size=(63, 65), quality=100, corner=(5, 7))
+@example(size=(1025, 1031), quality=30, corner=(0, 0))
+@example(size=(3072, 4096), quality=50, corner=(0, 0))
+def test_round_trip_of_any_size(size: tuple[int, int], quality: int, corner: tuple[int, int]) -> None:
+    """The decoded picture has the right size and is close: at least 20 dB, 30 from quality 50 on."""
+    top, left = min(corner[0], 3072 - size[0]), min(corner[1], 4096 - size[1])
+    pixels = CANVAS[top : top + size[0], left : left + size[1]]
+    data = codec().encode(pixels, quality).to_bytes()
+    decoded, alpha = codec().decode(parse(data))
+    assert decoded.shape == pixels.shape
+    assert alpha is None
+    assert (psnr_db(pixels, decoded) or 99) > (20 if quality < 50 else 30)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(1, 3000), st.integers(1, 3000)),
+    quality=st.integers(1, 100),
+    model=st.binary(min_size=16, max_size=16),
+    is_grey=st.booleans(),
+    alpha=st.none() | st.binary(max_size=50),
+    data=st.data(),
+)
+def test_parse_undoes_to_bytes(  # noqa: PLR0917 - Hypothesis passes by name
+    sizes: tuple[int, int],
+    quality: int,
+    model: bytes,
+    is_grey: bool,
+    alpha: bytes | None,
+    data: st.DataObject,
+) -> None:
+    """parse(to_bytes(file)) is the file."""
+    count = -(-sizes[0] // 1024) * -(-sizes[1] // 1024)
+    tile = st.builds(Tile, st.binary(max_size=40), st.integers(0, 2**32 - 1))
+    tiles = data.draw(st.lists(tile, min_size=count, max_size=count))
+    file = TriFile(*sizes, quality, model, is_grey, tuple(tiles), alpha)
+    assert parse(file.to_bytes()) == file
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_symbols_under_any_tables(data: st.DataObject) -> None:
+    """The coder is lossless whatever the symbols and however little the tables expect them."""
+    channels, height, width = (data.draw(st.integers(1, most)) for most in (4, 6, 6))
+    tables = []
+    for _ in range(channels):
+        masses = np.array(data.draw(st.lists(st.integers(1, 5000), min_size=1, max_size=10)), np.int64)
+        masses = np.append(masses, TOTAL - masses.sum()).astype(np.uint16)
+        tables.append(ChannelTable(data.draw(st.integers(-6, 6)), masses))
+    symbol = st.integers(-8, 8) | st.integers(-(2**15), 2**15 - 1)
+    values = data.draw(
+        st.lists(symbol, min_size=channels * height * width, max_size=channels * height * width)
+    )
+    symbols = np.array(values, np.int16).reshape(channels, height, width)
+    assert np.array_equal(decode_tile(encode_tile(symbols, tables), height, width, tables), symbols)

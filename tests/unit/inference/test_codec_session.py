@@ -1,0 +1,94 @@
+"""ONNX Runtime's silences made loud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from pipeline.core.errors import ArtifactCorrupt, DeviceOutOfMemory, InternalError, ProviderUnavailable
+from pipeline.inference.session import OrtSession
+from tests.support.codec import artifact
+
+ENCODER = artifact().path("encoder")
+
+
+class FakeInferenceSession:
+    """Stands in for ONNX Runtime's: says it runs on the CPU, and fails as told."""
+
+    error: Exception | None = None
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
+    def run(self, *_: Any) -> list[Any]:
+        assert self.error is not None
+        raise self.error
+
+
+def test_a_graph_runs_on_the_cpu() -> None:
+    """The real graph loads with the provider that was asked for and takes views that are not contiguous."""
+    session = OrtSession(ENCODER)
+    assert session.provider == "CPUExecutionProvider"
+    pixels = np.zeros((16, 1, 16, 3), np.uint8).swapaxes(0, 1)
+    (symbols,) = session.run({"pixels": pixels, "gain": np.ones((1, 96), np.float32)})
+    assert symbols.shape == (1, 96, 2, 2)
+    assert symbols.dtype == np.int16
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this onnxruntime has CUDA"
+)
+def test_cuda_without_cuda_is_refused() -> None:
+    """The CPU package never stands in for CUDA."""
+    with pytest.raises(ProviderUnavailable):
+        OrtSession(ENCODER, "cuda")
+
+
+def test_silent_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU package without a driver makes a CPU session and says nothing; we do."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", FakeInferenceSession)
+    with pytest.raises(ProviderUnavailable, match="could not be started"):
+        OrtSession(ENCODER, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ort_errors.RuntimeException("Failed to allocate memory for requested buffer"), DeviceOutOfMemory),
+        (ort_errors.Fail("CUDA failure 2: out of memory"), DeviceOutOfMemory),
+        (MemoryError(), DeviceOutOfMemory),
+        (ort_errors.Fail("something else"), InternalError),
+    ],
+)
+def test_memory_errors_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: type[Exception]
+) -> None:
+    """Memory that ran out is worth another try; other failures are ours."""
+    monkeypatch.setattr(onnxruntime, "InferenceSession", FakeInferenceSession)
+    monkeypatch.setattr(FakeInferenceSession, "error", error)
+    with pytest.raises(expected):
+        OrtSession(ENCODER).run({"pixels": np.zeros((1, 8, 8, 3), np.uint8)})
+
+
+def test_a_damaged_graph_is_refused(tmp_path: Path) -> None:
+    """Half a file is an artifact's fault, not a crash."""
+    path = tmp_path / "half.onnx"
+    path.write_bytes(ENCODER.read_bytes()[:5000])
+    with pytest.raises(ArtifactCorrupt):
+        OrtSession(path)
+
+
+def test_wrong_inputs_are_a_fault() -> None:
+    """A shape that the graph does not take is an error of ours with a message."""
+    with pytest.raises(InternalError):
+        OrtSession(ENCODER).run(
+            {"pixels": np.zeros((1, 8, 8, 4), np.uint8), "gain": np.ones((1, 96), np.float32)}
+        )
