@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.codec.container import Tile, TriFile, parse
+from pipeline.codec.container import Tile, TriFile, pack_alpha, parse, unpack_alpha
 from pipeline.codec.tables import TOTAL, ChannelTable
 from pipeline.codec.tile_coder import decode_tile, encode_tile
 from pipeline.metrics.psnr import psnr_db
@@ -80,3 +80,13 @@ def test_any_symbols_under_any_tables(data: st.DataObject) -> None:
     )
     symbols = np.array(values, np.int16).reshape(channels, height, width)
     assert np.array_equal(decode_tile(encode_tile(symbols, tables), height, width, tables), symbols)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    height=st.integers(1, 300), width=st.integers(1, 300), seed=st.integers(0, 9), levels=st.integers(1, 256)
+)
+def test_alpha_of_any_size(height: int, width: int, seed: int, levels: int) -> None:
+    """Alpha planes come back exactly, noisy or flat."""
+    alpha = np.random.default_rng(seed).integers(0, levels, (height, width), dtype=np.uint8)
+    assert np.array_equal(unpack_alpha(pack_alpha(alpha), height, width), alpha)
