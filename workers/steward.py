@@ -91,7 +91,7 @@ class Steward:
         marks = {info.key.removeprefix(ACTIVE): info.last_modified for info in listed}
         known = self._runtime.ledger.known(list(marks))
         for job_id, marked_at in marks.items():
-            if job_id not in known or time.time() - marked_at > ORPHAN_S:
+            if job_id not in known:
                 self._reconcile(job_id, marked_at)
                 self._lock.hold()
 

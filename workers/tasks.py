@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from celery import Celery
 
-from pipeline.core.errors import Transient
+from pipeline.core.errors import Transient, UnknownOperation
 from pipeline.core.ledger import CONTROL, Lease, Refusal
 from pipeline.core.logs import bound, get_logger
 from pipeline.core.queue import RUN_CONTROL, RUN_SHARD, queues_of
@@ -30,8 +30,7 @@ def register(app: Celery, runtime: Runtime) -> None:
 
     @app.task(name=RUN_SHARD)  # type: ignore[untyped-decorator]
     def run_shard_task(job_id: str, entry: str, token: str) -> None:
-        with runtime.gate.enter(alone="." in entry):
-            _run(runtime, run_shard, job_id, entry, token)
+        _run(runtime, run_shard, job_id, entry, token)
         # Reads both classes' queues: the slot that is free now may go to either.
         dispatch(runtime, *queues_of(runtime.settings), CONTROL)
 
@@ -55,7 +54,9 @@ def _run(runtime: Runtime, work: Work, job_id: str, entry: str, token: str) -> N
     with bound(job=job_id, entry=entry, request=request_id), runtime.pulse.holding(answer) as hand:
         log.info("entry.begun", attempt=answer.attempt)
         try:
-            work(runtime, hand)
+            # Not before `begin`: what waits at the gate has a lease, and is not taken for lost.
+            with runtime.gate.enter(alone=answer.quiet):
+                work(runtime, hand)
         except Exception as error:  # noqa: BLE001 - whatever it was, the entry must not stay ours
             _give_back(runtime, answer, error)
             return
@@ -72,7 +73,8 @@ def _request_id(runtime: Runtime, job_id: str) -> str:
 
 def _give_back(runtime: Runtime, lease: Lease, error: Exception) -> None:
     """Another try, by whoever is next. What was only out of reach costs no attempt."""
-    blame = not isinstance(error, Transient)
+    # An operation that this worker does not know may be known to another.
+    blame = not isinstance(error, Transient | UnknownOperation)
     log.error("entry.released", blame=blame, exc_info=error)
     time.sleep(min(0.2 * 2 ** min(lease.attempt, 6), 10.0))  # control entries have no last attempt
     patiently(lambda: runtime.ledger.release(lease, blame=blame))
