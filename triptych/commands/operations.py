@@ -1,0 +1,33 @@
+"""`triptych operations [NAME]`: what the server can do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from triptych.commands.connect import add_server, connect, pick
+from triptych.commands.params import add_params
+
+
+def main(arguments: list[str]) -> int:
+    """Lists operations, or shows the params of one."""
+    parser = argparse.ArgumentParser(prog="triptych operations", description="Show what the server can do.")
+    parser.add_argument("name", nargs="?", metavar="OPERATION")
+    add_server(parser)
+    options = parser.parse_args(arguments)
+    with connect(options) as client:
+        operations = client.operations()
+    if options.name:
+        operations = [pick(operations, options.name)]
+    if options.json:
+        print(json.dumps([operation.model_dump() for operation in operations]))
+        return 0
+    width = max((len(operation.name) for operation in operations), default=0)
+    for operation in operations:
+        asleep = "" if operation.available else "  (no worker for it is alive)"
+        print(f"{operation.name:<{width}}  {operation.summary}{asleep}")
+    if options.name:
+        params = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
+        add_params(params, operations[0])
+        print(params.format_help().rstrip())
+    return 0
