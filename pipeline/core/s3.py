@@ -44,8 +44,8 @@ class S3ObjectStore:
     """See `pipeline.core.storage.ObjectStore`.
 
     What the network breaks is tried three times more within a second or so; then StorageUnavailable, as for
-    everything else that S3 refuses (its code is in the message). So a conditional put whose reply was lost may
-    meet the object that it put itself and raise ObjectExists: callers that care compare the object's
+    everything else that S3 refuses (its code is in the message). So a conditional put whose reply was lost
+    may meet the object that it put itself and raise ObjectExists: callers that care compare the object's
     metadata with what they sent.
     """
 
