@@ -39,6 +39,7 @@ HTTP_CODES = {
     400: "bad_request",
     404: errors.NotFound.code,
     405: "method_not_allowed",
+    411: "length_required",
     413: errors.BodyTooLarge.code,
 }
 
