@@ -165,7 +165,7 @@ class Item(_Model):
 
     index: int
     custom_id: str
-    input: str | None
+    input: str | None = None  # manifests leave out what is None
     params: dict[str, Any] | None = None
     sample: bool = False
     error: dict[str, str] | None = None
