@@ -31,7 +31,7 @@ class Progress:
         self._live = self._stream.isatty()
         self._started_s = clock()
         self._drawn_s = -1e9
-        self._last = ""
+        self._last, self._complete = "", False
 
     def __enter__(self) -> Self:
         return self
@@ -73,9 +73,9 @@ class Progress:
         facts = _facts(done, total, failed, rate, left_s)
         if self._live:
             self._draw(f"{self._label}  ", done / total if total else 0.0, f"  {facts}")
-        elif facts != self._last:
+        elif not self._complete:
             print(f"{self._label}: {facts}", file=self._stream, flush=True)
-        self._last = facts
+        self._last, self._complete = facts, done >= total > 0
 
     def _draw(self, head: str, fraction: float, tail: str) -> None:
         columns = shutil.get_terminal_size().columns

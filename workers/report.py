@@ -98,7 +98,7 @@ def _tiles(summary: Summary, lines: Sequence[ResultLine]) -> str:
     for key, label, write in (("bpp", "mean bpp", "{:.3f}"), ("psnr_db", "mean PSNR", "{:.1f} dB")):
         values = [value for line in lines if (value := number(line, key)) is not None]
         if values:
-            tiles.append((label, write.format(fmean(values)), f"of {counted(len(values), 'sampled item')}"))
+            tiles.append((label, write.format(fmean(values)), f"of {len(values):,} sampled"))
     if summary.started_at is not None and summary.finished_at > summary.started_at:
         seconds = summary.finished_at - summary.started_at
         tiles.append(("time", duration(seconds), f"{counts.done / seconds:.1f} items/s"))

@@ -48,9 +48,16 @@ def _card(row: ReportRow) -> str:
     more = f"<details><summary>receipt</summary><table>{table}</table></details>" if table else ""
     facts = "".join(f"<li>{fact}</li>" for fact in _facts(row.line))
     return (
-        f'<article class="card">{_pictures(row)}<h3>{escape(shown_name(row.line))}</h3>'
+        f'<article class="card">{_pictures(row)}<h3>{escape(shown_name(row.line))}{_pixels(row.line)}</h3>'
         f'<ul class="facts">{facts}</ul>{more}</article>'
     )
+
+
+def _pixels(line: ResultLine) -> str:
+    width, height = number(line, "width_px"), number(line, "height_px")
+    if width is None or height is None:
+        return ""
+    return f' <span class="soft">{width:.0f} x {height:.0f}</span>'
 
 
 def _pictures(row: ReportRow) -> str:
@@ -77,9 +84,6 @@ def _image_type(data: bytes) -> str:
 def _facts(line: ResultLine) -> list[str]:
     """What is known of an item, in the order in which it is read."""
     receipt, facts = line.receipt or {}, []
-    width, height = number(line, "width_px"), number(line, "height_px")
-    if width is not None and height is not None:
-        facts.append(f"{width:.0f} x {height:.0f}")
     before, after = number(line, "bytes_in"), number(line, "bytes_out")
     if before is not None and after is not None:
         facts.append(f"{size(before)} to <b>{size(after)}</b>")
