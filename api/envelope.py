@@ -75,4 +75,4 @@ class Envelope:
 def _request_id(scope: Scope) -> str:
     """The client's own id if it is a plain one, else a new one: it goes to logs and into job.json."""
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if _GIVEN_ID.match(given) else uuid.uuid4().hex
+    return given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex

@@ -79,7 +79,7 @@ def find_job(services: Services, caller: Caller, job_id: str) -> Standing:
         JobNotFound: There is none, or it is somebody else's, or it is being deleted: nobody can tell which.
     """
     missing = JobNotFound(f"no job {job_id[:80]!r}")
-    if not JOB_ID.match(job_id):
+    if not JOB_ID.fullmatch(job_id):
         raise missing
     view = services.ledger.job(job_id)
     if view is None:

@@ -33,7 +33,7 @@ def list_jobs(
     Raises:
         InvalidCursor: The cursor is none of this list's.
     """
-    if cursor is not None and not _CURSOR.match(cursor):
+    if cursor is not None and not _CURSOR.fullmatch(cursor):
         raise InvalidCursor(f"not a cursor of this list: {cursor[:80]!r}")
     prefix = index_prefix(caller.owner)
     start_after = None if cursor is None else prefix + cursor

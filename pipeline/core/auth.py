@@ -71,7 +71,7 @@ def create_key(
         InvalidInput: The owner's name or a prefix cannot be used.
         Forbidden: A prefix is Triptych's own.
     """
-    if not OWNER.match(owner):
+    if not OWNER.fullmatch(owner):
         raise InvalidInput(f"not a name for an owner: {owner!r} (lower-case letters, digits, - and _)")
     own = [owner_prefix(owner)]
     key = f"trp_{secrets.token_urlsafe(32)}"
@@ -101,7 +101,7 @@ def _checked(prefixes: list[str]) -> tuple[str, ...]:
 
 def find_key(store: ObjectStore, key: str) -> ApiKey | None:
     """What a key may do; None for what is no key, or a revoked one."""
-    if not KEY.match(key):
+    if not KEY.fullmatch(key):
         return None
     try:
         record = ApiKey.model_validate_json(store.get(auth_key(hash_key(key))))

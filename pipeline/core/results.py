@@ -37,7 +37,7 @@ class Cursor:
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """Raises InvalidCursor unless it reads "shard:line"."""
-        match = _CURSOR.match(text)
+        match = _CURSOR.fullmatch(text)
         if match is None:
             raise InvalidCursor(f"not a cursor of this API: {text[:40]!r}")
         return cls(int(match[1]), int(match[2]))

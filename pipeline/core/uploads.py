@@ -50,6 +50,6 @@ def new_upload_id() -> str:
 
 def check_upload_id(upload_id: str) -> str:
     """Raises UploadNotFound unless it has the form of an upload id: it becomes a part of keys."""
-    if not UPLOAD_ID.match(upload_id):
+    if not UPLOAD_ID.fullmatch(upload_id):
         raise UploadNotFound(f"no upload {upload_id[:80]!r}")
     return upload_id

@@ -25,7 +25,7 @@ def memory() -> MemoryObjectStore:
 def test_a_key_is_stored_hashed(memory: MemoryObjectStore) -> None:
     """What is stored says what a key may do, and not the key."""
     key, record = create_key(memory, "ann", note="laptop")
-    assert KEY.match(key)
+    assert KEY.fullmatch(key)
     [found] = memory.list("auth/")
     assert found.key == f"auth/{hash_key(key)}.json"
     assert key.encode() not in memory.get(found.key)
