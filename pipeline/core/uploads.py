@@ -38,7 +38,11 @@ class UploadFile(BaseModel):
 class UploadPage(BaseModel):
     """One page of an upload."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"files": [{"name": "holiday/0001.jpg", "size_bytes": 183022}]}]},
+    )
 
     files: list[UploadFile] = Field(min_length=1, max_length=MAX_PAGE_FILES)
 
