@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+from triptych.local import NoSuchInput
+from triptych.transport import RETRIED, ApiError, Unreachable
+
 # What `triptych --help` shows, in this order.
 VERBS = {
     "run": "turn files into results, from start to end",
@@ -73,9 +76,6 @@ def usage() -> str:
 
 def _guarded(command: Callable[[], int]) -> int:
     """Turns every expected error into one line and an exit code."""
-    from triptych.local import NoSuchInput  # noqa: PLC0415 - `triptych --help` needs no HTTP client
-    from triptych.transport import RETRIED, ApiError, Unreachable  # noqa: PLC0415
-
     try:
         return command()
     except SystemExit as exit_:  # argparse has said what is wrong

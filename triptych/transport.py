@@ -50,6 +50,9 @@ class Transport:
         api_key: Sent to the API only.
         http: Replaces the network, for tests.
         sleep: Replaces waiting, for tests.
+
+    Raises:
+        Unreachable: `base_url` is no address.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Transport:
         self.base_url = base_url.rstrip("/")
         self._sleep = sleep
         # A proxy of the environment cannot reach this machine's own loopback.
-        trust_env = not _is_loopback(httpx.URL(self.base_url).host)
+        trust_env = not _is_loopback(_host(self.base_url))
         limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.api = httpx.AsyncClient(
@@ -136,8 +139,6 @@ class Transport:
                 if error.status not in RETRIED or failures == TRIES:
                     raise
                 asked_s = error.retry_after_s
-            except httpx.InvalidURL as error:
-                raise Unreachable(f"not an address: {self.base_url} ({error})") from error
             except httpx.TransportError as error:
                 hopeless = isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError))
                 if hopeless or failures == TRIES:
@@ -183,6 +184,13 @@ def describe(error: Exception) -> str:
 
 def _retry_after_s(text: str) -> float | None:
     return float(text) if text.isdecimal() else None  # the form with a date is rare: our own back-off serves
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).host
+    except httpx.InvalidURL as error:
+        raise Unreachable(f"not an address: {url} ({error})") from error
 
 
 def _is_loopback(host: str) -> bool:
