@@ -16,7 +16,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from pipeline.models.compression import CompressionModel, Shape
+from pipeline.models.compression import CompressionModel
+from pipeline.models.shape import Shape
 
 
 def save_run(path: Path, model: CompressionModel, **more: Any) -> None:

@@ -1,8 +1,13 @@
 """Trains the compression network: `python -m pipeline.training.compression --data DIR --minutes N`.
 
 Each step takes patches, draws a rate for each, codes them (encoder, latent, decoder, output) and lowers
-bits + lambda(rate) * 255^2 * MSE with respect to both halves, the gains and the prior. Kept beside the
-weights is their moving average, which is what gets evaluated and exported.
+bits + lambda(rate) * 255^2 * MSE with respect to all networks, gains and scales. Kept beside the weights is
+their moving average, which is what gets evaluated and exported.
+
+Runs are boxes of time that can be chained with `--resume`: the learning rate stays constant, and only a run
+with `--cool-down 0.5` lowers it over its last half (its result is for export; the checkpoint from before
+the descent stays beside it as `warm.pt`, to go on from). `--quantised` rounds the entropy parameters as
+the exported integers are rounded.
 """
 
 from __future__ import annotations
@@ -16,16 +21,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.blocks import RateCurve
 from pipeline.models.checkpoint import load_checkpoint, save_run
-from pipeline.models.compression import CompressionModel, Shape, distortion_weight
+from pipeline.models.compression import CompressionModel, distortion_weight, rate_of_weight
+from pipeline.models.exact import set_quantised
+from pipeline.models.factorised_prior import FactorisedPrior
 from pipeline.models.klt import start_as_klt
+from pipeline.models.shape import HYPER_STRIDE, Shape
 from pipeline.training import curve
 from pipeline.training.photos import PatchSampler, load_photos, to_tensor
 
-DEV_RATES = (0.1, 0.3, 0.5, 0.7, 0.9)
+DEV_LAMBDAS = (0.00107, 0.00343, 0.01095, 0.035, 0.1117)
 
 
 @dataclass(frozen=True)
@@ -39,10 +49,10 @@ class Recipe:
     resume: Path | None = None
     batch: int = 8
     patch_px: int = 128
-    last_patch_px: int = 256
-    last_part: float = 0.15
-    learning_rate: float = 6e-4
-    ema: float = 0.999
+    learning_rate: float = 4e-4
+    cool_down: float = 0.0
+    quantised: bool = False
+    ema: float = 0.9995
     dev_images: int = 12
     eval_every_s: float = 180.0
     seed: int = 0
@@ -56,22 +66,38 @@ def rate_distortion_loss(x: Tensor, x_hat: Tensor, bits: Tensor, t: Tensor) -> T
     return bpp + distortion_weight(t) * 255**2 * mse
 
 
+def balanced(loss: Tensor, t: Tensor) -> Tensor:
+    """The mean loss of a batch with each rate's cost in proportion to its own size, about lambda^(1/2).
+
+    Otherwise the highest rates, a hundred times the cost of the lowest, would be all that is learnt.
+    """
+    middle = distortion_weight(torch.tensor(0.5))
+    return (loss * (middle / distortion_weight(t)).sqrt()).mean()
+
+
 @torch.no_grad()
 def evaluate(model: CompressionModel, images: list[Tensor]) -> dict[str, Any]:
-    """Mean estimated bpp and PSNR of whole images (1, 3, 8h, 8w) at DEV_RATES, and the mean cost."""
+    """Mean estimated bpp and PSNR of whole images (1, 3, 64h, 64w) at DEV_LAMBDAS, and the mean cost."""
     model.eval()
     rates, costs = [], []
-    for rate in DEV_RATES:
-        bpps, psnrs = [], []
+    for weight in DEV_LAMBDAS:
+        bpps, z_bpps, psnrs = [], [], []
+        t = torch.tensor([rate_of_weight(weight)])
         for x in images:
-            t = torch.tensor([rate])
             coded = model(x, t)
             x_hat = coded.x_hat.clamp(0, 1).mul(255).round().div(255)
             bpps.append(float(coded.bits) / (x.shape[2] * x.shape[3]))
+            z_bpps.append(float(coded.z_bits) / (x.shape[2] * x.shape[3]))
             psnrs.append(-10 * math.log10(max(float((x - x_hat).square().mean()), 1e-10)))
             costs.append(float(rate_distortion_loss(x, x_hat, coded.bits, t)))
-        rates.append({"t": rate, "bpp": sum(bpps) / len(bpps), "psnr_db": sum(psnrs) / len(psnrs)})
-    return {"rates": rates, "cost": sum(costs) / len(costs)}
+        rates.append(
+            {"lambda": weight, "bpp": _mean(bpps), "z_bpp": _mean(z_bpps), "psnr_db": _mean(psnrs)}
+        )
+    return {"rates": rates, "cost": _mean(costs)}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
 
 
 class Run:
@@ -81,7 +107,7 @@ class Run:
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # progress shows in a file too
-        photos = load_photos(recipe.data, least_side_px=recipe.last_patch_px)
+        photos = load_photos(recipe.data, least_side_px=recipe.patch_px)
         self.dev = _dev_images(recipe)
         print(f"{len(photos)} photos to train on, {len(self.dev)} to evaluate on")
         self.step, self.cpu_seconds = 0, 0.0
@@ -90,10 +116,11 @@ class Run:
         self.sampler = PatchSampler(photos, recipe.seed + (saved["step"] if saved else 0))
         self.model = CompressionModel(Shape(**saved["shape"]) if saved else Shape())
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        set_quantised(self.model, recipe.quantised)
         if saved is None and not recipe.random_start:
-            start_as_klt(self.model, self.sampler.draw(600, 64))
+            start_as_klt(self.model, self.sampler.draw(1000, 64))
         self.average = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
-        self.optimiser = torch.optim.Adam(_parameter_groups(self.model))
+        self.optimiser = torch.optim.Adam(_parameter_groups(self.model), fused=True)
         if saved is not None:
             self._restore(saved)
 
@@ -104,9 +131,9 @@ class Run:
             self.optimiser.load_state_dict(saved["optimiser"])
         self.step, self.cpu_seconds = saved["step"], saved["cpu_seconds"]
 
-    def save(self) -> Path:
+    def save(self, name: str = "checkpoint.pt") -> Path:
         """Writes the checkpoint; "model" is the average, "live" what training goes on from."""
-        path = self.recipe.out / "checkpoint.pt"
+        path = self.recipe.out / name
         save_run(
             path,
             self.average,
@@ -120,18 +147,14 @@ class Run:
     def train_step(self, part: float) -> float:
         """One step at a part in [0, 1] of the run; returns the loss."""
         recipe = self.recipe
-        late = part > 1 - recipe.last_part
-        x = self.sampler.draw(
-            recipe.batch if not late else max(1, recipe.batch // 4),
-            recipe.last_patch_px if late else recipe.patch_px,
-        )
+        x = self.sampler.draw(recipe.batch, recipe.patch_px)
         for group in self.optimiser.param_groups:
             group["lr"] = group["haste"] * _learning_rate(recipe, self.step, part)
         t = torch.rand(x.shape[0])
         self.model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             coded = self.model(x, t)
-        loss = rate_distortion_loss(x, coded.x_hat, coded.bits, t).mean()
+        loss = balanced(rate_distortion_loss(x, coded.x_hat, coded.bits, t), t)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -170,7 +193,12 @@ def train(recipe: Recipe) -> Path:
     run.report(started, math.nan)
     losses: list[float] = []
     next_report = time.monotonic() + recipe.eval_every_s / 3
+    warm = recipe.cool_down > 0
     while (part := (time.monotonic() - started) / (recipe.minutes * 60)) < 1:
+        if warm and part > 1 - recipe.cool_down:
+            run.cpu_seconds = cpu_before + time.process_time() - cpu_at_start
+            run.save("warm.pt")
+            warm = False
         losses.append(run.train_step(part))
         if time.monotonic() > next_report:
             run.cpu_seconds = cpu_before + time.process_time() - cpu_at_start
@@ -185,15 +213,17 @@ def train(recipe: Recipe) -> Path:
 
 def _parameter_groups(model: CompressionModel) -> list[dict[str, object]]:
     """Networks, and the few logarithms of scales and gains, which may move faster."""
-    networks = [*model.g_a.parameters(), *model.g_s.parameters()]
-    logarithms = [*model.gain.parameters(), *model.inverse_gain.parameters(), *model.prior.parameters()]
+    curves = [part for part in model.modules() if isinstance(part, RateCurve | FactorisedPrior)]
+    logarithms = [parameter for part in curves for parameter in part.parameters()]
+    fast = {id(parameter) for parameter in logarithms}
+    networks = [parameter for parameter in model.parameters() if id(parameter) not in fast]
     return [{"params": networks, "haste": 1.0}, {"params": logarithms, "haste": 5.0}]
 
 
 def _learning_rate(recipe: Recipe, step: int, part: float) -> float:
-    """500 steps of warm-up, then half a cosine down to 2 % over the time given."""
-    cosine = 0.5 * (1 + math.cos(math.pi * part))
-    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.02 + 0.98 * cosine)
+    """500 steps of warm-up, then constant; over the cool-down, if any, in a line down to 1 %."""
+    left = min(1.0, (1 - part) / recipe.cool_down) if recipe.cool_down else 1.0
+    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.01 + 0.99 * left)
 
 
 def _dev_images(recipe: Recipe) -> list[Tensor]:
@@ -201,7 +231,13 @@ def _dev_images(recipe: Recipe) -> list[Tensor]:
         return []
     photos = load_photos([recipe.dev])
     chosen = photos[:: max(1, len(photos) // recipe.dev_images)][: recipe.dev_images]
-    return [to_tensor(photo[None, : photo.shape[0] // 8 * 8, : photo.shape[1] // 8 * 8]) for photo in chosen]
+    return [to_tensor(_whole_cells(photo)[None]) for photo in chosen]
+
+
+def _whole_cells(photo: np.ndarray) -> np.ndarray:
+    """The photograph without what is left over of whole cells of z at its right and lower borders."""
+    height, width = photo.shape[:2]
+    return photo[: height // HYPER_STRIDE * HYPER_STRIDE, : width // HYPER_STRIDE * HYPER_STRIDE]
 
 
 def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
@@ -213,6 +249,10 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     add("--minutes", type=float, required=True, help="wall time of this run")
     add("--resume", type=Path, help="checkpoint to go on from, .pt or .safetensors")
     add("--learning-rate", type=float, default=Recipe.learning_rate)
+    add("--cool-down", type=float, default=0.0, help="part of this run over which the rate of learning falls")
+    add("--quantised", action="store_true", help="round the entropy parameters as in the exported graph")
+    add("--batch", type=int, default=Recipe.batch)
+    add("--patch-px", type=int, default=Recipe.patch_px, help="side of the patches, a multiple of 64")
     add("--eval-every-s", type=float, default=Recipe.eval_every_s)
     add("--seed", type=int, default=0)
     add("--random-start", action="store_true", help="start from random weights, to compare")

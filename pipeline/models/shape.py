@@ -1,0 +1,30 @@
+"""Sizes of the compression networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STRIDE = 8  # pixels a cell of the trunk's grid
+PATCH = 3 * STRIDE * STRIDE
+LATENT_STRIDE = 16  # pixels a cell of y
+HYPER_STRIDE = 64  # pixels a cell of z
+QUALITIES = 100
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Channels of the trunk, of y and of z; blocks of g_a and g_s; anchors of the curves over the rate."""
+
+    channels: int = 160
+    latent_channels: int = 320
+    hyper_channels: int = 96
+    encoder_blocks: int = 4
+    decoder_blocks: int = 5
+    entropy_channels: int = 256
+    anchors: int = 8
+
+
+def halo_px(blocks: int) -> int:
+    """Pixels that g_a or g_s looks beyond a cell of y, rounded up to whole cells of y."""
+    reach = (blocks + 1) * STRIDE
+    return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
