@@ -76,7 +76,7 @@ class CompressionModel(nn.Module):
         return Coded(x_hat=self.g_s(y_hat).float(), y_bits=y_bits, z_bits=z_bits)
 
     def code(self, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """y as the decoder gets it, and the bits of y and z."""
+        """What the decoder gets of y, and the bits of y and z."""
         gain, inverse_gain = self.log_gain(t).exp(), self.log_inverse_gain(t).exp()
         log2_spread = self.log2_spread(t)
         spread = log2_spread.exp2()

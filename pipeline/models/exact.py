@@ -72,7 +72,7 @@ def activate(x: Tensor, *, quantised: bool) -> Tensor:
     return clamp_inward(x, 0.0, LARGEST_ACTIVATION * 2.0**-ACTIVATION_BITS)
 
 
-def set_quantised(module: nn.Module, quantised: bool) -> None:  # noqa: FBT001
+def set_quantised(module: nn.Module, quantised: bool) -> None:
     """Switches rounding on or off in every exact layer."""
     for part in module.modules():
         if isinstance(part, ExactConv):

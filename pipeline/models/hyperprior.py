@@ -1,8 +1,8 @@
-"""What is known of y before it is decoded: z on the grid of 1/64, and a mean and a scale for each value of y.
+"""What is known of y before it is decoded: z on the grid of 1/64; from it a mean and a scale for each value.
 
-y, divided by its usual spread at this rate, goes through the hyper-encoder h_a to z, which is coded with fixed
-tables. From z the entropy parameters follow, in integers (see `exact`): for each value of y an index into 64
-Gaussian tables and a mean. After Minnen, Ballé and Toderici, "Joint autoregressive and hierarchical priors"
+y, divided by its usual spread at this rate, goes through the hyper-encoder h_a to z, which is coded with
+fixed tables. From z the entropy parameters follow, in integers (see `exact`): for each value of y an index
+into 64 Gaussian tables and a mean. After Minnen, Ballé and Toderici, "Joint autoregressive and hierarchical priors"
 (NeurIPS 2018), without their context model.
 """
 

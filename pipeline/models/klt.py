@@ -37,7 +37,7 @@ def karhunen_loeve(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def start_as_klt(model: CompressionModel, images: Tensor) -> None:
-    """Sets a fresh model's weights so that it is the KLT codec of these images, (B, 3, 64h, 64w) in [0, 1]."""
+    """Sets a fresh model's weights so that it is the KLT codec of these images, (B, 3, 64h, 64w)."""
     cells = F.pixel_unshuffle(images - 0.5, STRIDE)
     mean, vectors, _ = karhunen_loeve(_columns(cells))
     used = vectors[: model.shape.channels]

@@ -1,7 +1,7 @@
 """The two float networks: pixels to y on the grid of 1/16, and back. All their blocks work on that of 1/8.
 
-    x -- PixelUnshuffle(8) -- stem 1x1 -- DepthBlock x k -- 3x3 with stride 2 -- y             (g_a)
-    x_hat -- PixelShuffle(8) -- 1x1 -- DepthBlock x k -- PixelShuffle(2) -- 1x1 -- y_hat       (g_s)
+x -- PixelUnshuffle(8) -- stem 1x1 -- DepthBlock x k -- 3x3 with stride 2 -- y             (g_a)
+x_hat -- PixelShuffle(8) -- 1x1 -- DepthBlock x k -- PixelShuffle(2) -- 1x1 -- y_hat       (g_s)
 """
 
 from __future__ import annotations

@@ -90,9 +90,7 @@ def evaluate(model: CompressionModel, images: list[Tensor]) -> dict[str, Any]:
             z_bpps.append(float(coded.z_bits) / (x.shape[2] * x.shape[3]))
             psnrs.append(-10 * math.log10(max(float((x - x_hat).square().mean()), 1e-10)))
             costs.append(float(rate_distortion_loss(x, x_hat, coded.bits, t)))
-        rates.append(
-            {"lambda": weight, "bpp": _mean(bpps), "z_bpp": _mean(z_bpps), "psnr_db": _mean(psnrs)}
-        )
+        rates.append({"lambda": weight, "bpp": _mean(bpps), "z_bpp": _mean(z_bpps), "psnr_db": _mean(psnrs)})
     return {"rates": rates, "cost": _mean(costs)}
 
 
