@@ -178,7 +178,7 @@ class Decoder:
             raise CorruptBitstream("a tile's code does not end where its symbols do")
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[misc]
+@numba.njit(nogil=True, cache=True)
 def _encode(words, position, states, symbols, tables, lowest, first, start, escaped):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     count = symbols.size
     kept = escaped.size
@@ -203,7 +203,7 @@ def _encode(words, position, states, symbols, tables, lowest, first, start, esca
     return position, kept
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[misc]
+@numba.njit(nogil=True, cache=True)
 def _decode(words, position, states, tables, lowest, first, start, bucket, symbols, places):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     escapes = 0
     end = words.size

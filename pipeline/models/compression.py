@@ -3,6 +3,7 @@
     x -- g_a -- y -- * gain -- minus mean -- round -- r -- plus mean -- / gain -- y_hat -- g_s -- x_hat
                           |        |                |         |
                           h_a -- z (rounded) -- entropy parameters: a mean and one of 64 scales for each r
+                                                (for one half of r corrected by the other: context)
 
 The rate t acts on y only (gain before rounding, its inverse after), never inside g_a: a search over rates
 runs g_a once.
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from pipeline.models.blocks import RateCurve
 from pipeline.models.factorised_prior import FactorisedPrior
 from pipeline.models.gaussian import level_of_log2_scale, residual_bits
-from pipeline.models.hyperprior import LARGEST_Z, Z_BITS, EntropyParameters, HyperEncoder
+from pipeline.models.hyperprior import LARGEST_Z, Z_BITS, Context, EntropyParameters, HyperEncoder, first_half
 from pipeline.models.shape import QUALITIES, Shape
 from pipeline.models.straight_through import clamp_inward, round_through
 from pipeline.models.transforms import Decoder, Encoder
@@ -59,6 +60,7 @@ class CompressionModel(nn.Module):
         self.log2_spread = RateCurve(shape.anchors, shape.latent_channels)
         self.log_step = RateCurve(shape.anchors, shape.hyper_channels)
         self.prior = FactorisedPrior(shape.hyper_channels)
+        self.context = Context(shape)
 
     def forward(self, x: Tensor, t: Tensor) -> Coded:
         """Codes images at rates t.
@@ -82,8 +84,12 @@ class CompressionModel(nn.Module):
         spread = log2_spread.exp2()
         scaled = y * gain
         z_hat, z_bits = self._code_z(self.h_a(scaled / spread, t), t)
-        log2_scale, mean = self.parameters_of(z_hat, t)
-        mean = mean * spread
+        log2_scale, mean, features = self.parameters_of(z_hat, t)
+        first = first_half(scaled)
+        told = round_through(scaled - mean * spread) * first
+        scale_correction, mean_correction = self.context(told, features)
+        mean = (mean + mean_correction * (1 - first)) * spread
+        log2_scale = log2_scale + scale_correction * (1 - first)
         level = level_of_log2_scale(log2_scale + log2_spread)
         if self.parameters_of.scale.quantised:
             level = round_through(level)

@@ -10,8 +10,10 @@ from torch import Tensor
 from pipeline.models.straight_through import clamp_inward
 
 LEVELS = 64
-SMALLEST_SCALE, LARGEST_SCALE = 0.11, 64.0
-LEVELS_AN_OCTAVE = (LEVELS - 1) / math.log2(LARGEST_SCALE / SMALLEST_SCALE)
+SMALLEST_SCALE = 0.11
+SCALE_BITS = 8  # log2 of scales is carried in units of 2^-8
+LEVEL_STEP = 1756  # levels an octave in units of 2^-8, so that level 63 is a scale of 64
+LEVELS_AN_OCTAVE = LEVEL_STEP / 2**8
 _LEAST_LIKELIHOOD = 1e-9
 
 

@@ -1,22 +1,30 @@
 """What is known of y before it is decoded: z on the grid of 1/64; from it a mean and a scale for each value.
 
 y, divided by its usual spread at this rate, goes through the hyper-encoder h_a to z, which is coded with
-fixed tables. From z the entropy parameters follow, in integers (see `exact`): for each value of y an index
-into 64 Gaussian tables and a mean. After Minnen, Ballé and Toderici, "Joint autoregressive and hierarchical priors"
-(NeurIPS 2018), without their context model.
+fixed tables. From z the entropy parameters follow, in integers (see `exact`): for each value of y a scale and
+a mean (Minnen, Ballé and Toderici, "Joint autoregressive and hierarchical priors", NeurIPS 2018).
+
+One half of the residuals, a checkerboard that starts white in even channels and black in odd ones, is coded
+from these alone. The other half is coded after it and corrects both with what the first half has told: each
+value sees its four neighbours in its own channels, and the other channels at its own place (the two-step
+prior of DCVC-RT, Jia et al., CVPR 2025, here on integer residuals, so that it is exact, too).
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.blocks import RateCurve
 from pipeline.models.exact import ExactConv, activate
 from pipeline.models.shape import Shape
+from pipeline.models.straight_through import clamp_inward
 
 Z_BITS = 4  # z is a multiple of 2^-4 after its quantiser's step
 LARGEST_Z = 1023
+MEAN_BITS = 10  # means, in units of the usual spread, are multiples of 2^-10
+LARGEST_RESIDUAL = 31  # what the context sees of a residual
 
 
 class HyperEncoder(nn.Module):
@@ -33,7 +41,11 @@ class HyperEncoder(nn.Module):
         self.bias = RateCurve(shape.anchors, width)
 
     def forward(self, y: Tensor, t: Tensor) -> Tensor:
-        x = F.relu(self.squeeze(y) + self.bias(t))
+        return self.with_bias(y, self.bias(t))
+
+    def with_bias(self, y: Tensor, bias: Tensor) -> Tensor:
+        """The same with the rate's bias, (B, width, 1, 1), given."""
+        x = F.relu(self.squeeze(y) + bias)
         x = F.relu(self.down(F.pixel_unshuffle(x + self.look(x), 2)))
         out: Tensor = self.down_again(F.pixel_unshuffle(x + self.look_wide(x), 2))
         return out
@@ -60,8 +72,8 @@ class EntropyParameters(nn.Module):
         for last in (self.scale, self.mean):
             nn.init.zeros_(last.conv.weight)
 
-    def forward(self, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Scales (log2 against the usual spread) and means (in units of the usual spread)."""
+    def forward(self, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scales (log2 against the usual spread), means (in units of the usual spread), and features."""
         quantised = self.widen.quantised
         x = F.pixel_shuffle(activate(self.widen(z, self.low_bias(t)), quantised=quantised), 2)
         x = activate(self.look_wide(x), quantised=quantised)
@@ -71,4 +83,35 @@ class EntropyParameters(nn.Module):
         x = activate(self.mix(x, self.high_bias(t)), quantised=quantised)
         x = activate(self.look_again(x), quantised=quantised)
         x = activate(self.mix_again(x), quantised=quantised)
+        return self.scale(x), self.mean(x), x
+
+
+class Context(nn.Module):
+    """Residuals of the first half, (B, M, h, w), to corrections of scales and means for the second."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        width = shape.context_channels
+        self.squeeze = ExactConv(shape.latent_channels, width, input_bits=0)
+        self.look = ExactConv(width, width, depthwise=True)
+        self.mix = ExactConv(width + shape.entropy_channels, width)
+        self.scale = ExactConv(width, shape.latent_channels)
+        self.mean = ExactConv(width, shape.latent_channels)
+        for last in (self.scale, self.mean):
+            nn.init.zeros_(last.conv.weight)
+
+    def forward(self, residual: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Corrections in the units of `EntropyParameters`; `features` are its third result."""
+        quantised = self.squeeze.quantised
+        limited = clamp_inward(residual, -LARGEST_RESIDUAL, LARGEST_RESIDUAL)
+        x = activate(self.squeeze(limited), quantised=quantised)
+        x = activate(self.look(x), quantised=quantised)
+        x = activate(self.mix(torch.cat([x, features], dim=1)), quantised=quantised)
         return self.scale(x), self.mean(x)
+
+
+def first_half(values: Tensor) -> Tensor:
+    """1 where a value of (B, M, h, w) belongs to the half that is coded first, else 0; shape (1, M, h, w)."""
+    channel, row, column = (torch.arange(size, device=values.device) for size in values.shape[1:])
+    parity = (channel[:, None, None] + row[None, :, None] + column[None, None, :]) % 2
+    return (1 - parity)[None].to(values.dtype)

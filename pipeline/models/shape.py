@@ -13,7 +13,7 @@ QUALITIES = 100
 
 @dataclass(frozen=True)
 class Shape:
-    """Channels of the trunk, of y and of z; blocks of g_a and g_s; anchors of the curves over the rate."""
+    """Channels of trunk, y, z, entropy parameters and context; blocks; anchors of the rate curves."""
 
     channels: int = 160
     latent_channels: int = 320
@@ -21,6 +21,7 @@ class Shape:
     encoder_blocks: int = 4
     decoder_blocks: int = 5
     entropy_channels: int = 256
+    context_channels: int = 192
     anchors: int = 8
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -104,8 +106,9 @@ def test_close_to_the_entropy(scale: float) -> None:
     """Real words are within 0.5 % of what the tables promise, start of the stream aside."""
     random = np.random.default_rng(0)
     reach = int(6 * scale) + 2
-    weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2)
-    mass = np.maximum(np.rint(weight / weight.sum() * 65400), 1).astype(np.int64)
+    edges = (np.arange(-reach, reach + 2) - 0.5) / scale
+    weight = np.diff([0.5 * math.erfc(-edge / math.sqrt(2)) for edge in edges])
+    mass = np.maximum(np.rint(weight * (TOTAL - 300)), 1).astype(np.int64)
     mass = np.append(mass, TOTAL - mass.sum())
     symbols = np.rint(random.normal(size=40_000) * scale).clip(-reach, reach).astype(np.int16)
     ready = prepared([mass.tolist()], [-reach])
