@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def export_graph(
     path: Path,
     *,
     inputs: Sequence[str],
-    outputs: dict[str, Sequence[str | int]],
+    outputs: Mapping[str, Sequence[str | int]],
     dynamic_shapes: tuple[Any, ...],
 ) -> dict[str, Any]:
     """Writes one self-contained ONNX file; returns what the manifest says of it.

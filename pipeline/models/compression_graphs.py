@@ -168,7 +168,7 @@ class SynthesisGraph(nn.Module):
 
     def forward(self, residual: Tensor, mean: Tensor, quality: Tensor) -> Tensor:
         y_hat = F.pixel_unshuffle(residual.float() + mean, 2) * _pick(self.inverse_gain, quality)
-        x_hat = (self.g_s(y_hat, self.identity) * 255).round().clamp(0, 255).to(torch.uint8)
+        x_hat: Tensor = (self.g_s(y_hat, self.identity) * 255).round().clamp(0, 255).to(torch.uint8)
         return x_hat.permute(0, 2, 3, 1)
 
 

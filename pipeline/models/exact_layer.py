@@ -49,7 +49,7 @@ class ExactLayer(nn.Module):
         self.depthwise, self.groups, self.ceiling = layer.depthwise, layer.conv.groups, ceiling
         exponents = layer.exponents()
         weight = _nearest(layer.conv.weight.detach() * torch.exp2(exponents)[:, None, None, None])
-        bias = layer.conv.bias.detach()[None]  # type: ignore[index]
+        bias = layer.conv.bias.detach()[None]  # type: ignore[union-attr]
         if bias_of_quality is not None:
             bias = bias + bias_of_quality.detach()
         bias = _nearest(bias * torch.exp2(exponents + layer.input_bits))

@@ -103,7 +103,7 @@ def test_damage_is_an_error_or_other_symbols(
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 20.0])
 def test_close_to_the_entropy(scale: float) -> None:
-    """Real words are within 0.5 % of what the tables promise, start of the stream aside."""
+    """Real words cost at most 0.3 % more than the tables promise, start of the stream aside."""
     random = np.random.default_rng(0)
     reach = int(6 * scale) + 2
     edges = (np.arange(-reach, reach + 2) - 0.5) / scale
@@ -114,4 +114,4 @@ def test_close_to_the_entropy(scale: float) -> None:
     ready = prepared([mass.tolist()], [-reach])
     words, _ = encoded([(symbols, np.zeros(symbols.size, np.uint8))], ready)
     promised = -np.log2(mass[symbols + reach] / TOTAL).sum()
-    assert (words.size - 8) * 16 == pytest.approx(promised, rel=0.005)
+    assert (words.size - 8) * 16 < 1.003 * promised + 128
