@@ -20,6 +20,8 @@ from triptych.uploads import Progress, Upload
 
 T = TypeVar("T")
 
+CANCEL_S = 5.0  # connections close in much less
+
 
 class Client:
     """Speaks to one Triptych server. Methods, arguments and errors are those of `AsyncClient`.
@@ -58,12 +60,21 @@ class Client:
         self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for a coroutine; a Ctrl-C here ends it there."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Waits for a coroutine; a Ctrl-C here ends it there, and waits until it has ended."""
+        ended = threading.Event()
+
+        async def whole() -> T:
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(whole(), self._loop)
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if future.cancel():  # it was still running
+                ended.wait(CANCEL_S)
             raise
 
     def _iterate(self, items: AsyncIterator[T]) -> Iterator[T]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import threading
+from typing import Any
+
 import httpx
 import pytest
 
@@ -126,3 +131,29 @@ def test_an_address_that_is_none(url: str) -> None:
     """A wrong address is said at once, not tried again."""
     with pytest.raises(Unreachable), Client(url) as client:
         client.operations()
+
+
+def test_an_interrupted_watch_has_ended_when_the_interrupt_arrives(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs in the client's thread is cancelled and gone: the client can be used at once."""
+    waiting, real = threading.Event(), concurrent.futures.Future.result
+
+    def interrupted(future: Any, timeout: float | None = None) -> Any:
+        assert waiting.wait(5)
+        monkeypatch.setattr(concurrent.futures.Future, "result", real)
+        raise KeyboardInterrupt
+
+    async def silence(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/events"):
+            waiting.set()
+            await asyncio.sleep(60)
+        return await api.handle(request)
+
+    with Client(API, http=httpx.MockTransport(silence)) as slow:
+        job = slow.create_job("squeeze", INPUTS)
+        monkeypatch.setattr(concurrent.futures.Future, "result", interrupted)
+        watching = slow.watch(job.id)
+        with pytest.raises(KeyboardInterrupt):
+            next(watching)
+        assert slow.cancel_job(job.id).state is JobState.CANCELLED
