@@ -107,7 +107,7 @@ def test_ctrl_c_cancels_the_job_and_says_130(up: Up, tmp_path: Path) -> None:
     run.send_signal(signal.SIGINT)
     _, rest = run.communicate(timeout=30)
     assert run.returncode == 130, rest
-    assert rest.endswith("triptych: stopped\n")
+    assert rest.endswith("triptych: stopped\n"), rest
     with Client(up.url) as client:
         job = client.jobs(limit=1).jobs[0]
         assert client.wait(job.id, timeout_s=30).state == "cancelled"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 from typing import Any
 
@@ -137,11 +136,11 @@ def test_an_interrupted_watch_has_ended_when_the_interrupt_arrives(
     api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What runs in the client's thread is cancelled and gone: the client can be used at once."""
-    waiting, real = threading.Event(), concurrent.futures.Future.result
+    waiting, real = threading.Event(), threading.Event.wait
 
-    def interrupted(future: Any, timeout: float | None = None) -> Any:
+    def interrupted(event: threading.Event, timeout: float | None = None) -> bool:
+        monkeypatch.setattr(threading.Event, "wait", real)
         assert waiting.wait(5)
-        monkeypatch.setattr(concurrent.futures.Future, "result", real)
         raise KeyboardInterrupt
 
     async def silence(request: httpx.Request) -> httpx.Response:
@@ -152,8 +151,26 @@ def test_an_interrupted_watch_has_ended_when_the_interrupt_arrives(
 
     with Client(API, http=httpx.MockTransport(silence)) as slow:
         job = slow.create_job("squeeze", INPUTS)
-        monkeypatch.setattr(concurrent.futures.Future, "result", interrupted)
+        monkeypatch.setattr(threading.Event, "wait", interrupted)
         watching = slow.watch(job.id)
         with pytest.raises(KeyboardInterrupt):
             next(watching)
         assert slow.cancel_job(job.id).state is JobState.CANCELLED
+
+
+def test_an_interrupt_before_the_loop_knows_leaves_nothing(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No coroutine that is never awaited (a warning, and so an error here), and the client goes on."""
+    real = client._loop.call_soon_threadsafe
+    interrupts = iter([KeyboardInterrupt()])
+
+    def interrupted(callback: Any, *args: Any) -> Any:
+        for interrupt in interrupts:
+            raise interrupt
+        return real(callback, *args)
+
+    monkeypatch.setattr(client._loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.operations()
+    assert client.operations()[0].name == "squeeze"
