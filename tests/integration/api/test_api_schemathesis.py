@@ -84,7 +84,13 @@ def _try(operation: APIOperation, mode: GenerationMode, known: list[dict[str, An
     lasting = known[:1] if operation.definition.raw["operationId"] == ENDLESS else known
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
     def call(case: Case) -> None:
         case.call_and_validate(checks=CHECKS, timeout=20)
         if not case.path_parameters:

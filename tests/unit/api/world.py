@@ -91,7 +91,7 @@ class World:
             sum(line.status == "cancelled" for line in lines),
             held,
         )
-        text = "".join(f"{line.model_dump_json()}\n" for line in lines)
+        text = "".join(f"{line.model_dump_json(exclude_none=True)}\n" for line in lines)  # as workers do
         self.store.put(JobKeys(job_id).shard_results(entry, str(name)), text.encode())
         self.ledger.finish(lease, str(name), seconds=0.1)
         return str(name)
