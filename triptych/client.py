@@ -89,7 +89,7 @@ class Client:
         self._loop.close()
 
     def _run(self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **named: P.kwargs) -> T:
-        """Awaits `function(...)` in the thread of the loop. A Ctrl-C here ends it there, and waits for that."""
+        """Awaits `function(...)` in the thread of the loop. A Ctrl-C here ends it there first."""
         call = _Call(lambda: function(*args, **named))
         try:
             self._loop.call_soon_threadsafe(call.start)
