@@ -156,7 +156,7 @@ def seaweedfs(directory: Path) -> S3Server:
         "seaweedfs",
         (str(_weed_binary()), "-logtostderr", "mini", *flags),
         env=_weed_environment(),
-        ready=functools.partial(_healthy, ports["s3.port"]),
+        ready=functools.partial(_serves, ports["s3.port"], ports["master.port"]),
         leftovers=(*_weed_sockets(ports), *_with_place((s3_socket, filer_socket), directory)),
     )
     return S3Server(program, f"http://{HOST}:{ports['s3.port']}", access_key, secret_key)
@@ -346,12 +346,21 @@ def _pongs(path: Path) -> bool:
         return False
 
 
-def _healthy(port: int) -> bool:
+def _serves(s3_port: int, master_port: int) -> bool:
+    """Whether S3 answers, and its data are there: after a restart they may come seconds later."""
+    if _get(s3_port, "/healthz") is None:
+        return False
+    status = json.loads(_get(master_port, "/dir/status") or "{}")
+    return bool(status.get("Topology", {}).get("DataCenters"))
+
+
+def _get(port: int, path: str) -> bytes | None:
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == 200 else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
