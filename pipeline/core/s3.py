@@ -189,7 +189,7 @@ class S3ObjectStore:
 def attachment(filename: str) -> str:
     """A Content-Disposition that saves under this name, whatever it holds (RFC 6266)."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
 
 
 def _info(key: str, found: Any, metadata: Mapping[str, str]) -> ObjectInfo:
