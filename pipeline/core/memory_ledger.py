@@ -8,9 +8,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from pipeline.core.jobs import ENDED, Counts, JobState
 from pipeline.core.keys import ResultName
@@ -34,87 +33,10 @@ from pipeline.core.ledger import (
     Sending,
     Sweep,
 )
+from pipeline.core.memory_job import MemoryJob, RunningEntry, SentEntry, is_work
 
 RATE_OVER_S = 30.0
 PACE_WEIGHT = 0.2  # of the newest shard in the moving mean
-
-
-def _is_work(entry: str) -> bool:
-    return entry[0].isdigit() or entry == "plan"
-
-
-@dataclass
-class _Sent:
-    token: str
-    at: float
-    sends: int = 1
-    empty_since: float | None = None  # first look since it was sent that found the queue empty
-
-
-@dataclass
-class _Run:
-    sending: str  # token of the message that brought it
-    nonce: str
-    lease: Lease
-    deadline: float
-    native: frozenset[int] = frozenset()
-
-
-@dataclass
-class _Job:
-    told: LedgerJob
-    paused: bool
-    priority: int
-    expires_at: float | None
-    state: JobState = JobState.ACCEPTED
-    counts: Counts = field(default_factory=Counts)
-    started_at: float | None = None
-    ended_at: float | None = None
-    reason: str = ""
-    message: str = ""
-    plan_token: str = ""
-    shards: int = 0
-    waiting: dict[str, deque[str]] = field(default_factory=dict)  # entries by queue, first in line first
-    sent: dict[str, _Sent] = field(default_factory=dict)
-    running: dict[str, _Run] = field(default_factory=dict)
-    finished: dict[str, str] = field(default_factory=dict)
-    finalising: bool = False
-    held: dict[str, list[int]] = field(default_factory=dict)  # suspects by shard
-    attempts: dict[str, int] = field(default_factory=dict)  # used up
-    deaths: dict[str, int] = field(default_factory=dict)  # of suspect entries
-    finishes: list[tuple[float, int]] = field(default_factory=list)
-    turn: dict[str, int] = field(default_factory=dict)  # when it was last served, by queue
-
-    @property
-    def entries(self) -> int:
-        return self.shards + sum(map(len, self.held.values()))
-
-    def queue_of(self, entry: str) -> str:
-        return self.told.queue if entry[0].isdigit() else CONTROL
-
-    def line(self, queue: str) -> deque[str]:
-        return self.waiting.setdefault(queue, deque())
-
-    def in_flight(self, queue: str) -> int:
-        return sum(self.queue_of(entry) == queue for entry in (*self.sent, *self.running))
-
-    def work_in_flight(self) -> int:
-        """What a cancelled job waits for: shards, suspects and the planning."""
-        return sum(_is_work(entry) for entry in (*self.sent, *self.running))
-
-    def waits(self, entry: str) -> bool:
-        return entry in self.line(self.queue_of(entry))
-
-    def is_somewhere(self, entry: str) -> bool:
-        return self.waits(entry) or any(entry in place for place in (self.sent, self.running, self.finished))
-
-    def remove(self, entry: str) -> None:
-        """Takes an entry out of line and out of flight."""
-        line = self.line(self.queue_of(entry))
-        if entry in line:
-            line.remove(entry)
-        self.sent.pop(entry, None)
-        self.running.pop(entry, None)
 
 
 class MemoryLedger:
@@ -135,7 +57,7 @@ class MemoryLedger:
         self._lock = threading.RLock()
         self._tokens = itertools.count(1)
         self._turns = itertools.count(1)
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, MemoryJob] = {}
         self._queues: set[str] = set()
         self._beats: dict[str, tuple[float, Beat]] = {}
         self._pace: dict[str, float] = {}
@@ -225,7 +147,7 @@ class MemoryLedger:
             while len(sendings) < room and (job := self._next(queue)) is not None:
                 entry = job.line(queue).popleft()
                 token = self._token()
-                job.sent[entry] = _Sent(token, self._now())
+                job.sent[entry] = SentEntry(token, self._now())
                 job.turn[queue] = next(self._turns)
                 sendings.append(Sending(queue, job.told.job_id, entry, token))
             return sendings
@@ -247,11 +169,13 @@ class MemoryLedger:
             self._begun.setdefault(job.queue_of(entry), []).append((sent.at, self._now()))
             if entry == "plan" and job.state is JobState.ACCEPTED:
                 job.state = JobState.PLANNING
-            if entry != "plan" and _is_work(entry) and job.started_at is None:
+            if entry != "plan" and is_work(entry) and job.started_at is None:
                 job.started_at = self._now()
             return self._run(job, entry, sending=token, token=token, nonce=nonce)
 
-    def _begin_again(self, job: _Job, entry: str, run: _Run, token: str, nonce: str) -> Lease | Refusal:
+    def _begin_again(
+        self, job: MemoryJob, entry: str, run: RunningEntry, token: str, nonce: str
+    ) -> Lease | Refusal:
         """What a message gets whose entry runs already."""
         if token != run.sending:
             return Refusal.STALE
@@ -259,7 +183,7 @@ class MemoryLedger:
             return replace(run.lease, plan_token=job.plan_token)
         if run.deadline > self._now():
             return Refusal.TAKEN
-        if job.state is JobState.CANCELLING and _is_work(entry):
+        if job.state is JobState.CANCELLING and is_work(entry):
             del job.running[entry]
             self._close_if_over(job)
             return Refusal.CANCELLED
@@ -314,7 +238,7 @@ class MemoryLedger:
             if job is None or self._running(lease) is None:
                 return
             del job.running[lease.entry]
-            if job.state is JobState.CANCELLING and _is_work(lease.entry):
+            if job.state is JobState.CANCELLING and is_work(lease.entry):
                 self._close_if_over(job)
                 return
             if blame:
@@ -396,24 +320,24 @@ class MemoryLedger:
         """It is always there."""
 
     # -- jobs, within -------------------------------------------------------------------------------
-    def _find(self, job_id: str) -> _Job | None:
+    def _find(self, job_id: str) -> MemoryJob | None:
         job = self._jobs.get(job_id)
         if job is not None and job.ended_at is not None and self._now() - job.ended_at >= self._keep_s:
             del self._jobs[job_id]
             return None
         return job
 
-    def _live(self, job_id: str) -> _Job | None:
+    def _live(self, job_id: str) -> MemoryJob | None:
         job = self._find(job_id)
         return None if job is None or job.state in ENDED else job
 
-    def _make(self, told: LedgerJob) -> _Job:
-        job = _Job(told, told.paused, told.priority, told.expires_at)
+    def _make(self, told: LedgerJob) -> MemoryJob:
+        job = MemoryJob(told, told.paused, told.priority, told.expires_at)
         self._jobs[told.job_id] = job
         self._queues.add(told.queue)
         return job
 
-    def _view(self, job: _Job) -> JobView:
+    def _view(self, job: MemoryJob) -> JobView:
         told, queue = job.told, job.told.queue
         since = self._now() - RATE_OVER_S
         recent = sum(items for at, items in job.finishes if at >= since)
@@ -440,7 +364,7 @@ class MemoryLedger:
             in_flight=job.work_in_flight(),
         )
 
-    def _close_if_over(self, job: _Job) -> None:
+    def _close_if_over(self, job: MemoryJob) -> None:
         """Enters the finalise, once, when there is nothing else to wait for."""
         if job.state is JobState.CANCELLING:
             over = not job.work_in_flight()
@@ -450,7 +374,7 @@ class MemoryLedger:
             job.finalising = True
             self._wait(job, "finalise")
 
-    def _restore_plan(self, job: _Job, restore: Restore) -> None:
+    def _restore_plan(self, job: MemoryJob, restore: Restore) -> None:
         if not job.plan_token:
             job.plan_token, job.shards = restore.plan_token, restore.shards
             job.counts = job.counts.model_copy(update={"total": restore.items})
@@ -471,7 +395,7 @@ class MemoryLedger:
     def _token(self) -> str:
         return f"{next(self._tokens):08d}"
 
-    def _wait(self, job: _Job, entry: str, *, first: bool = False) -> None:
+    def _wait(self, job: MemoryJob, entry: str, *, first: bool = False) -> None:
         queue = job.queue_of(entry)
         line = job.line(queue)
         if not line:
@@ -481,7 +405,7 @@ class MemoryLedger:
         else:
             line.append(entry)
 
-    def _queue_anew(self, job: _Job) -> None:
+    def _queue_anew(self, job: MemoryJob) -> None:
         """Its turn comes after those of the same owner's other jobs of its priority."""
         for queue in (job.told.queue, CONTROL):
             job.turn[queue] = next(self._turns)
@@ -498,7 +422,7 @@ class MemoryLedger:
         )
         return max(LEAST_SLOTS, slots) - running - max(depth, recent)
 
-    def _next(self, queue: str) -> _Job | None:
+    def _next(self, queue: str) -> MemoryJob | None:
         """The job whose turn it is: of the least busy owner, the highest priority, the longest unserved."""
         ready = [
             job for job in self._jobs.values() if job.line(queue) and (queue == CONTROL or not job.paused)
@@ -514,7 +438,7 @@ class MemoryLedger:
             key=lambda job: (busy[job.told.owner], job.told.owner, -job.priority, job.turn[queue]),
         )
 
-    def _run(self, job: _Job, entry: str, *, sending: str, token: str, nonce: str) -> Lease:
+    def _run(self, job: MemoryJob, entry: str, *, sending: str, token: str, nonce: str) -> Lease:
         attempt = job.attempts.get(entry, 0) + 1
         lease = Lease(
             job_id=job.told.job_id,
@@ -525,10 +449,10 @@ class MemoryLedger:
             held=tuple(sorted(job.held.get(entry.removeprefix("bury."), ()))),
             plan_token=job.plan_token,
         )
-        job.running[entry] = _Run(sending, nonce, lease, self._now() + lease.lease_s)
+        job.running[entry] = RunningEntry(sending, nonce, lease, self._now() + lease.lease_s)
         return lease
 
-    def _running(self, lease: Lease) -> _Run | None:
+    def _running(self, lease: Lease) -> RunningEntry | None:
         job = self._live(lease.job_id)
         run = job.running.get(lease.entry) if job is not None else None
         return run if run is not None and run.lease.token == lease.token else None
@@ -539,7 +463,7 @@ class MemoryLedger:
             run.deadline = self._now() + run.lease.lease_s
         return Pulse(run is not None, job is not None and job.state is JobState.CANCELLING)
 
-    def _count(self, job: _Job, entry: str, result: str, *, wait: bool) -> None:
+    def _count(self, job: MemoryJob, entry: str, result: str, *, wait: bool) -> None:
         name = ResultName.parse(result)
         job.finished[entry] = result
         job.counts = Counts(
@@ -553,7 +477,7 @@ class MemoryLedger:
         # Also those that it left out for a death which the ledger has forgotten with its last second.
         self._suspect(job, entry, name.held, wait=wait)
 
-    def _suspect(self, job: _Job, shard: str, items: Iterable[int], *, wait: bool = True) -> None:
+    def _suspect(self, job: MemoryJob, shard: str, items: Iterable[int], *, wait: bool = True) -> None:
         """Splits items off their shard, each an entry of its own, last in line."""
         held = job.held.setdefault(shard, [])
         for item in sorted(set(items) - set(held)):
@@ -569,7 +493,7 @@ class MemoryLedger:
     def _just_started(self) -> bool:
         return self._now() - self._started_at < min(10.0, self._lease_s)
 
-    def _account_death(self, job: _Job, entry: str) -> None:
+    def _account_death(self, job: MemoryJob, entry: str) -> None:
         """A lease has ended: an attempt is used up, and what was in native code is suspect."""
         run = job.running.pop(entry)
         job.attempts[entry] = job.attempts.get(entry, 0) + 1
@@ -578,10 +502,10 @@ class MemoryLedger:
         elif run.native:
             job.deaths[entry] = job.deaths.get(entry, 0) + 1
 
-    def _is_hopeless(self, job: _Job, entry: str) -> bool:
+    def _is_hopeless(self, job: MemoryJob, entry: str) -> bool:
         return job.attempts.get(entry, 0) >= MAX_ATTEMPTS or job.deaths.get(entry, 0) >= MAX_QUIET_DEATHS
 
-    def _line_up_again(self, job: _Job, entry: str) -> None:
+    def _line_up_again(self, job: MemoryJob, entry: str) -> None:
         if not self._is_hopeless(job, entry) or entry == "finalise" or entry.startswith("bury."):
             self._wait(job, entry, first="." not in entry or entry.startswith("bury."))
         elif entry == "plan":
@@ -599,7 +523,7 @@ class MemoryLedger:
         ]
         dead.sort(key=lambda one: one[:2])
         for _, _, job, entry in dead:
-            if job.state is JobState.CANCELLING and _is_work(entry):
+            if job.state is JobState.CANCELLING and is_work(entry):
                 del job.running[entry]
                 self._close_if_over(job)
             else:
@@ -631,7 +555,7 @@ class MemoryLedger:
             resend.append(Sending(queue, job.told.job_id, entry, sent.token))
         return resend, undeliverable
 
-    def _is_lost(self, sent: _Sent, queue: str, depth: int) -> bool:
+    def _is_lost(self, sent: SentEntry, queue: str, depth: int) -> bool:
         now = self._now()
         begun = self._begun.get(queue, [])
         if any(at > sent.at and now - began_at >= OVERTAKEN_AFTER_S for at, began_at in begun):

@@ -413,10 +413,10 @@ def test_a_slow_line_is_no_broken_line(own_slow_server: tuple[str, list[int]]) -
     """A body that takes longer to send than a connection may take to open arrives all the same."""
     url, received = own_slow_server
     place = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         s3_url=url,
         s3_access_key="key",
-        s3_secret_key="secret",  # type: ignore[arg-type]
+        s3_secret_key="secret",
     )
     make_store(place).put("k", bytes(16 * 2**20))
     assert received == [16 * 2**20]

@@ -279,7 +279,7 @@ class LedgerTwins(RuleBasedStateMachine):
         paused=st.booleans(),
     )
     def restore(
-        self, job_id: str, shards: int, finished: set[int], held: bool, cancelled: str, paused: bool
+        self, *, job_id: str, shards: int, finished: set[int], held: bool, cancelled: str, paused: bool
     ) -> None:
         known = self.ledgers[1].job(job_id)
         if known is not None and known.plan_token:
@@ -334,8 +334,8 @@ def test_both_ledgers_do_the_same(redis_url: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=150,
-            stateful_step_count=50,
+            max_examples=100,
+            stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=(Phase.explicit, Phase.generate, Phase.shrink),

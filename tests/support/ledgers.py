@@ -36,7 +36,7 @@ class Clock:
 class ClockedRedis(redis.Redis):
     """A client whose TIME is the test's."""
 
-    def time(self, **kwargs: object) -> tuple[int, int]:  # type: ignore[override]
+    def time(self, **kwargs: object) -> tuple[int, int]:
         seconds, micros = cast("list[str]", self.lrange(CLOCK_KEY, 0, 1))
         return int(seconds), int(micros)
 

@@ -93,7 +93,7 @@ def test_secrets_are_not_shown() -> None:
 @pytest.mark.parametrize("path", ["/run/triptych/valkey.sock", "/tmp/with%20space/valkey.sock"])
 def test_one_url_serves_both_clients(path: str) -> None:
     """redis-py and kombu find the same socket and database behind one setting; TCP URLs stay as they are."""
-    settings = Settings(_env_file=None, redis_url=f"unix://{path}?db=3")  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, redis_url=f"unix://{path}?db=3")
     plain = path.replace("%20", " ")
     ours = parse_redis_url(settings.redis_url)
     assert (ours["path"], ours["db"]) == (plain, 3)
