@@ -102,7 +102,9 @@ def test_redelivery_alone_then_the_steward(make_fleet: MakeFleet, losses: Path) 
     sweeps = fleet.events("steward", "steward.swept")
     resent = {entry for sweep in sweeps for entry in sweep["resent"]}
     dropped = noted(losses)["dropped"]
-    print(f"\n{len(killed)} redelivered; {len(lost)} lost, {dropped} of them by the producer; {len(resent)} resent")
+    print(
+        f"\n{len(killed)} redelivered; {len(lost)} lost, {dropped} of them by the producer; {len(resent)} resent"
+    )
     assert len(lost) > 0
     assert lost <= resent | finished(fleet, job_id)
 
