@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from celery import Celery
-from pipeline.core.s3 import make_store
 
 from pipeline.core.errors import ObjectNotFound
 from pipeline.core.jobs import Decision, JobSpec
@@ -17,6 +16,7 @@ from pipeline.core.keys import JobKeys
 from pipeline.core.ledger import Beat
 from pipeline.core.queue import Sender, make_celery, queues_of
 from pipeline.core.redis_ledger import RedisLedger, make_ledger
+from pipeline.core.s3 import make_store
 from pipeline.core.settings import Settings
 from pipeline.core.storage import ObjectStore
 from pipeline.operations import Registry

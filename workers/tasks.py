@@ -44,9 +44,7 @@ def register(app: Celery, runtime: Runtime) -> None:
 
 def _run(runtime: Runtime, work: Work, job_id: str, entry: str, token: str) -> None:
     nonce = secrets.token_hex(8)
-    answer = patiently(
-        lambda: runtime.ledger.begin(job_id, entry, token, worker=runtime.name, nonce=nonce)
-    )
+    answer = patiently(lambda: runtime.ledger.begin(job_id, entry, token, worker=runtime.name, nonce=nonce))
     if isinstance(answer, Refusal):
         log.info("message.dropped", job=job_id, entry=entry, reason=answer.value)
         return

@@ -1,12 +1,12 @@
 """The only place that makes or reads object keys.
 
-    jobs/<id>/job.json  state.json  plan.json  summary.json  results.jsonl  errors.jsonl  report.html
-    jobs/<id>/manifest/<plan>/<shard>.jsonl  results/<entry>.<result>.jsonl    outputs/...     previews/...
-    active/<job id>                      a job that has not ended
-    index/<owner>/<time, newest first>-<job id>   what `GET /v1/jobs` lists
-    auth/<sha256>.json                   an API key
-    artifacts/<name>/<digest>/<file>     an exported model
-    owners/<owner>/...                   what a user's key reaches unless told otherwise
+jobs/<id>/job.json  state.json  plan.json  summary.json  results.jsonl  errors.jsonl  report.html
+jobs/<id>/manifest/<plan>/<shard>.jsonl  results/<entry>.<result>.jsonl    outputs/...     previews/...
+active/<job id>                      a job that has not ended
+index/<owner>/<time, newest first>-<job id>   what `GET /v1/jobs` lists
+auth/<sha256>.json                   an API key
+artifacts/<name>/<digest>/<file>     an exported model
+owners/<owner>/...                   what a user's key reaches unless told otherwise
 """
 
 from __future__ import annotations

@@ -158,9 +158,7 @@ class RedisLedger:
     @_translated
     def dispatch(self, queue: str, depth: int) -> list[Sending]:
         nonce = secrets.token_hex(3)
-        flat = self._run(
-            "dispatch", queue, depth, nonce, rules.LEAST_SLOTS, rules.LOST_AFTER_S, rules.BEAT_S
-        )
+        flat = self._run("dispatch", queue, depth, nonce, rules.LEAST_SLOTS, rules.LOST_AFTER_S, rules.BEAT_S)
         return _sendings(queue, flat)
 
     @_translated
