@@ -68,7 +68,8 @@ def test_overhead(
     ]
     head = ("", *(f"round {n + 1}" for n in range(ROUNDS)), "median", *SHOWN)
     title = (
-        f"overhead: {items} items of {SIZE_BYTES // 1000} KB a round, {WORKERS} processes x {THREADS} threads; "
+        f"overhead: {items} items of {SIZE_BYTES // 1000} KB a round, "
+        f"{WORKERS} processes x {THREADS} threads; "
         "items/s, and CPU ms an item by process class"
     )
     print(table(title, head, rows))
@@ -87,7 +88,7 @@ def put_inputs(fleet: Fleet, count: int) -> list[str]:
 
 
 def run_bare(fleet: Fleet, keys: list[str], directory: Path, prefix: str) -> tuple[float, float]:
-    """Runs the bare loop in as many processes and threads: seconds from first begin to last end, CPU seconds."""
+    """Runs the bare loop in as many processes and threads: wall seconds, CPU seconds."""
     processes = []
     for number in range(WORKERS):
         listed = directory / f"keys{number}"

@@ -39,7 +39,8 @@ def test_small_job_behind_a_large_one(make_fleet: MakeFleet) -> None:
     bound_s = 2 * idle_s + 3 * shard_s
     shown = ", ".join(f"{seconds:.2f}" for seconds in behind_s)
     print(
-        f"\nidle {idle_s:.2f} s; large job's median shard {shard_s:.2f} s; behind it {shown} s; bound {bound_s:.2f}"
+        f"\nidle {idle_s:.2f} s; large job's median shard {shard_s:.2f} s; "
+        f"behind it {shown} s; bound {bound_s:.2f}"
     )
     assert view is not None
     assert view.counts.total == LARGE_ITEMS

@@ -1,4 +1,4 @@
-"""Messages are lost, doubled and late, workers stall, the broker forgets: every item has exactly one result."""
+"""Messages are lost, doubled, late, workers stall, the broker forgets: every item has one result."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_tenth_message_lost_another_doubled(make_fleet: MakeFleet, losses:
 
 
 def test_redelivery_alone_then_the_steward(make_fleet: MakeFleet, losses: Path) -> None:
-    """Steward off: Celery redelivers all that had begun when its worker was killed; the rest is the steward's.
+    """Steward off: Celery redelivers what had begun when its worker was killed; the rest is the steward's.
 
     What was lost on the way (by the lossy producer here, by kombu now and then) comes back, counted, as soon
     as there is a steward.
@@ -103,7 +103,8 @@ def test_redelivery_alone_then_the_steward(make_fleet: MakeFleet, losses: Path) 
     resent = {entry for sweep in sweeps for entry in sweep["resent"]}
     dropped = noted(losses)["dropped"]
     print(
-        f"\n{len(killed)} redelivered; {len(lost)} lost, {dropped} of them by the producer; {len(resent)} resent"
+        f"\n{len(killed)} redelivered; {len(lost)} lost, {dropped} of them by the producer; "
+        f"{len(resent)} resent"
     )
     assert len(lost) > 0
     assert lost <= resent | finished(fleet, job_id)
@@ -152,7 +153,7 @@ def test_worker_stopped_for_longer_than_its_lease(make_fleet: MakeFleet) -> None
     fleet.wait(job_id, 60)
     fleet.assert_exact(job_id, 240)
     put_back = [entry for sweep in fleet.events("control", "steward.swept") for entry in sweep["put_back"]]
-    late = [record for record in fleet.events("device0", "shard.lost")]
+    late = list(fleet.events("device0", "shard.lost"))
     late += [one for one in fleet.events("device0", "shard.finished") if one["answer"] != "won"]
     print(f"\n{len(put_back)} put back; {len(late)} late runs of the woken worker")
     assert put_back
