@@ -103,6 +103,12 @@ def _out_of_patience(state: RetryCallState) -> bool:
     return (state.seconds_since_start or 0.0) > allowed_s
 
 
+# Told of every wait: sitting out an outage is no stall. The watchdog's `progress`, in a worker process.
+on_wait: list[Callable[[], None]] = []
+
+
 def _say(state: RetryCallState) -> None:
+    for listener in on_wait:
+        listener()
     error = state.outcome.exception() if state.outcome else None
     log.info("retry.waits", attempt=state.attempt_number, error=str(error))

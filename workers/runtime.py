@@ -43,9 +43,15 @@ class Runtime:
     pulse: Pulse
     io: ThreadPoolExecutor
 
+    def spec(self, job_id: str, plan_token: str = "") -> JobSpec:
+        """What was asked. Read once for each plan: a job never changes, but an id may be used again."""
+        return self._planned_spec(job_id, plan_token) if plan_token else self._read_spec(job_id)
+
     @functools.lru_cache(maxsize=256)  # noqa: B019 - lives as long as the process
-    def spec(self, job_id: str) -> JobSpec:
-        """What was asked; never changes, so it is read once."""
+    def _planned_spec(self, job_id: str, plan_token: str) -> JobSpec:  # noqa: ARG002 - part of the key
+        return self._read_spec(job_id)
+
+    def _read_spec(self, job_id: str) -> JobSpec:
         return JobSpec.model_validate_json(self.store.get(JobKeys(job_id).spec))
 
     def decision(self, job_id: str) -> Decision:

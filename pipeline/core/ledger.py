@@ -102,7 +102,7 @@ class Finish(StrEnum):
 
     WON = "won"
     ALREADY = "already"  # this very result had won before (a repeated call)
-    LOST = "lost"  # another result counts: the caller deletes its own
+    LOST = "lost"  # another result counts
     UNKNOWN = "unknown"  # the ledger does not know the job: the result stays, reconciliation finds it
 
 
@@ -304,7 +304,7 @@ class Ledger(Protocol):
         """
 
     def confirm(self) -> None:
-        """Everything is reconciled with storage: `reconciled` holds until the server starts anew."""
+        """All is reconciled with storage: `reconciled` holds for the run of the server it last looked at."""
 
     # -- workers ------------------------------------------------------------------------------------
     def beat(self, beat: Beat) -> None:
