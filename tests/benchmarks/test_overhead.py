@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.core.artifact import built_in_digest
-from tests.benchmarks.conftest import StartFleet, scaled
-from tests.benchmarks.test_scaling import first_begin_to_last_finish
+from tests.benchmarks.conftest import StartFleet, cpu_of, first_begin_to_last_finish, scaled
 from tests.support.fleet import Fleet
 from tests.support.measure import at_s, cpu_seconds, table
 from tests.support.servers import ROOT, RunningS3, RunningValkey, environment
@@ -26,7 +24,6 @@ def test_overhead(
     start_fleet: StartFleet, own_s3: RunningS3, own_valkey: RunningValkey, tmp_path: Path
 ) -> None:
     """A job runs at 80 % or more of the rate of a bare loop in as many threads and processes."""
-    assert built_in_digest("compression")
     items = scaled(4000) // ROUNDS
     fleet = start_fleet()
     keys = put_inputs(fleet, items)
@@ -116,9 +113,7 @@ def run_bare(fleet: Fleet, keys: list[str], directory: Path, prefix: str) -> tup
 
 def cpu_by_class(fleet: Fleet, servers: dict[str, int]) -> dict[str, float]:
     """CPU seconds so far of each class of processes."""
-    device = sum(cpu_seconds(pid) for pid in fleet.pids("device").values())
-    found = {"device": device, "control": cpu_seconds(fleet.pid("control"))}
-    return found | {name: cpu_seconds(pid) for name, pid in servers.items()}
+    return cpu_of(fleet) | {name: cpu_seconds(pid) for name, pid in servers.items()}
 
 
 def plan_and_finalise_s(fleet: Fleet, job_id: str) -> tuple[float, float]:
