@@ -36,7 +36,6 @@ STATUS: dict[type[errors.TriptychError], int] = {
 
 # Codes for what Starlette raises by number.
 HTTP_CODES = {
-    400: "bad_request",
     404: errors.NotFound.code,
     405: "method_not_allowed",
     411: "length_required",
@@ -144,6 +143,9 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 async def _by_number(request: Request, error: Exception) -> Response:
     raised = cast("HTTPException", error)
+    if raised.status_code == 400:
+        # FastAPI's word for a body that is not UTF-8 or nested too deeply: as wrong as any other JSON.
+        return problem_of(invalid("body", raised.detail), request_id_of(request))
     code = HTTP_CODES.get(raised.status_code, f"http_{raised.status_code}")
     headers = dict(raised.headers or {})
     return problem(raised.status_code, code, raised.detail, request_id_of(request), headers=headers)

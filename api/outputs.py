@@ -16,7 +16,7 @@ def output_of(results: JobResults, index: int) -> tuple[str, str]:
         ObjectNotFound: It has none: no such item, not finished yet, failed, or all of it is in the receipt.
     """
     line = results.item(index)
-    if line is None or line["output"] is None:
+    if line is None or line.get("output") is None:  # workers leave out what is null
         raise ObjectNotFound(f"item {index} has no output" if line else f"item {index} has no result (yet)")
     return str(line["output"]), str(line["custom_id"])
 

@@ -15,8 +15,9 @@ from export.tables import make_tables
 from pipeline.core.artifact import Terms
 from pipeline.inference.session import OrtSession
 from pipeline.inference.tri_codec import TriCodec
+from pipeline.models.blocks import STRIDE
 from pipeline.models.checkpoint import load_checkpoint, load_model, save_weights
-from pipeline.models.compression import STRIDE, receptive_field_px
+from pipeline.models.compression import receptive_field_px
 from pipeline.models.compression_graphs import DecoderGraph, EncoderGraph
 
 LAYOUT_VERSION = 0
@@ -93,7 +94,7 @@ def _export_encoder(encoder: EncoderGraph, out: Path) -> dict[str, object]:
         (torch.zeros(2, 64, 72, 3, dtype=torch.uint8), torch.ones(2, channels)),
         out / "encoder.onnx",
         inputs=("pixels", "gain"),
-        output=("symbols", ("n", channels, "h", "w")),
+        outputs={"symbols": ("n", channels, "h", "w")},
         dynamic_shapes=({0: n, 1: STRIDE * h, 2: STRIDE * w}, {0: n}),
     )
 
@@ -106,6 +107,6 @@ def _export_decoder(decoder: DecoderGraph, out: Path) -> dict[str, object]:
         (torch.zeros(2, channels, 8, 9, dtype=torch.int16), torch.ones(2, channels)),
         out / "decoder.onnx",
         inputs=("symbols", "inverse_gain"),
-        output=("pixels", ("n", "8*h", "8*w", 3)),
+        outputs={"pixels": ("n", "8*h", "8*w", 3)},
         dynamic_shapes=({0: n, 2: h, 3: w}, {0: n}),
     )

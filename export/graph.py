@@ -33,6 +33,7 @@ def export_graph(
     inputs: Sequence[str],
     outputs: Mapping[str, Sequence[str | int]],
     dynamic_shapes: tuple[Any, ...],
+    all_half: bool = True,
 ) -> dict[str, Any]:
     """Writes one self-contained ONNX file; returns what the manifest says of it.
 
@@ -46,6 +47,10 @@ def export_graph(
         inputs: Names of the inputs.
         outputs: Names of the outputs and of their axes (the exporter makes up names for derived ones).
         dynamic_shapes: As `torch.export` wants them.
+        all_half: Whether a weight that float16 does not hold is an error; otherwise it stays float32.
+
+    Raises:
+        ParityError: A weight does not fit float16, or the exporter gave nothing.
     """
     program = torch.onnx.export(
         module,
@@ -60,7 +65,7 @@ def export_graph(
     if program is None:
         raise ParityError(f"the exporter gave no program for {path.name}")
     model = program.model_proto
-    _store_weights_as_half(model.graph)
+    _store_weights_as_half(model.graph, all_half=all_half)
     _forget_source_paths(model.graph)
     for value, names in zip(model.graph.output, outputs.values(), strict=True):
         for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
@@ -116,7 +121,7 @@ def check_parity(
     return {"shapes": shapes, "max_abs_difference": largest, "differing": differing, "values": total}
 
 
-def _store_weights_as_half(graph: onnx.GraphProto) -> None:
+def _store_weights_as_half(graph: onnx.GraphProto, *, all_half: bool) -> None:
     casts, kept = [], []
     for weight in graph.initializer:
         array = numpy_helper.to_array(weight)
@@ -126,6 +131,8 @@ def _store_weights_as_half(graph: onnx.GraphProto) -> None:
         with np.errstate(over="ignore"):
             half = array.astype(np.float16)
         if not np.array_equal(half.astype(np.float32), array):
+            if all_half:
+                raise ParityError(f"weight {weight.name} does not fit float16; round_weights_to_half first")
             kept.append(weight)
             continue
         stored = f"{weight.name}.half"

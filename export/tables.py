@@ -1,4 +1,4 @@
-"""Integer probability tables: Gaussians of 64 scales for residuals, the learned prior for z."""
+"""Integer probability tables of the factorised prior, one for each quality and channel."""
 
 from __future__ import annotations
 
@@ -6,68 +6,63 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.codec.entropy_tables import EntropyTables
-from pipeline.codec.rans import TOTAL
+from pipeline.codec.tables import TOTAL, ProbabilityTables
+from pipeline.models.blocks import QUALITIES, rate_of_quality
 from pipeline.models.compression import CompressionModel
-from pipeline.models.compression_graphs import z_steps
-from pipeline.models.gaussian import LEVELS, scale_of_level
-from pipeline.models.hyperprior import Z_BITS
-from pipeline.models.shape import QUALITIES
+from pipeline.models.factorised_prior import FactorisedPrior
 
 _WIDEST = 2**13  # symbols to each side that are looked at
 _KEPT_MASS = 0.5 / TOTAL  # a symbol rarer than half a unit is left to the escape
 
 
 @torch.no_grad()
-def make_tables(model: CompressionModel) -> EntropyTables:
-    """Tables for every scale, and for z at quality 1, 2, ..., 100.
+def make_tables(model: CompressionModel) -> ProbabilityTables:
+    """Gains, inverse gains and tables at quality 1, 2, ..., 100.
 
-    Each covers the symbols whose probability is at least half of 1/65536 and ends with the escape, which
-    holds the rest; entries are at least 1 and sum to 65536.
+    Each table covers the symbols whose probability is at least half of 1/65536 and ends with the escape,
+    which holds the rest; entries are at least 1 and sum to 65536.
     """
-    y = [_table(_gaussian_masses(float(scale))) for scale in scale_of_level(torch.arange(LEVELS).double())]
-    steps = z_steps(model) / 2**Z_BITS
-    z = [[_table(row) for row in _z_masses(model, steps[level])] for level in range(QUALITIES)]
-    flat_z = [table for level in z for table in level]
-    return EntropyTables(
-        y_lowest=np.array([first for first, _ in y], np.int16),
-        y_size=np.array([mass.size for _, mass in y], np.uint16),
-        y_mass=np.concatenate([mass for _, mass in y]),
-        z_lowest=np.array([[first for first, _ in level] for level in z], np.int16),
-        z_size=np.array([[mass.size for _, mass in level] for level in z], np.uint16),
-        z_mass=np.concatenate([mass for _, mass in flat_z]),
+    qualities = torch.arange(1, QUALITIES + 1, dtype=torch.float32)
+    t = rate_of_quality(qualities)
+    gain, inverse_gain = model.gain(t), model.inverse_gain(t)
+    lowest = np.zeros((QUALITIES, gain.shape[1]), np.int16)
+    size = np.zeros_like(lowest)
+    masses: list[np.ndarray] = []
+    for level in range(QUALITIES):
+        for channel, row in enumerate(prior_likelihood(model.prior, gain[level : level + 1])):
+            first, mass = table_of(row)
+            lowest[level, channel], size[level, channel] = first, mass.size
+            masses.append(mass)
+    return ProbabilityTables(
+        gain=gain[:, :, 0, 0].numpy(),
+        inverse_gain=inverse_gain[:, :, 0, 0].numpy(),
+        lowest=lowest,
+        size=size,
+        mass=np.concatenate(masses),
     )
 
 
-def _gaussian_masses(scale: float) -> np.ndarray:
-    """Probabilities of -n, ..., n, float64."""
-    reach = int(np.ceil(5 * scale)) + 1
-    edges = (torch.arange(-reach, reach + 2, dtype=torch.float64) - 0.5) / scale
-    # Differences of the lower tail only, so that the table is exactly symmetric.
-    lower = torch.special.ndtr(edges[: reach + 2]).numpy()
-    half = np.diff(lower)
-    half[-1] = 1 - 2 * lower[reach]
-    return np.concatenate([half, half[-2::-1]])
+@torch.no_grad()
+def prior_likelihood(prior: FactorisedPrior, gain: Tensor) -> np.ndarray:
+    """Probabilities of -n, ..., n, float64 (C, 2n + 1), n wide enough for every channel.
 
-
-def _z_masses(model: CompressionModel, step: Tensor) -> np.ndarray:
-    """Probabilities of -n, ..., n for each channel, float64 (Z, 2n + 1), wide enough for all."""
-    half_width = 16
+    Args:
+        prior: Stays as it was, in float32.
+        gain: Float (1, C, 1, 1).
+    """
+    half_width = 64
     while True:
         symbols = torch.arange(-half_width, half_width + 1, dtype=torch.float64)
-        grid = symbols[None, None, None, :].expand(1, step.shape[0], 1, -1)
-        prior = model.prior.double()
-        likelihood: np.ndarray = prior.likelihood(grid, 1 / step.double()[None, :, None, None])[
-            0, :, 0
-        ].numpy()
-        model.prior.float()
+        grid = symbols[None, None, None, :].expand(1, gain.shape[1], 1, -1)
+        likelihood: np.ndarray = prior.double().likelihood(grid, gain.double())[0, :, 0].numpy()
+        prior.float()
         if half_width >= _WIDEST or (likelihood[:, [0, -1]] < _KEPT_MASS).all():
             return likelihood
         half_width *= 2
 
 
-def _table(likelihood: np.ndarray) -> tuple[int, np.ndarray]:
-    """First symbol and masses of the probabilities of -n, ..., n."""
+def table_of(likelihood: np.ndarray) -> tuple[int, np.ndarray]:
+    """First symbol and masses of the probabilities of -n, ..., n, without those too rare to keep."""
     inside = np.flatnonzero(likelihood >= _KEPT_MASS)
     first, last = int(inside[0]), int(inside[-1])
     return first - likelihood.size // 2, integer_masses(likelihood[first : last + 1])

@@ -10,15 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import redis
 
 from pipeline.core.settings import Settings
-
-if TYPE_CHECKING:  # the fixtures import it themselves: unit tests need no servers
-    from tests.support.servers import RunningS3, RunningValkey, S3Place
+from tests.support.servers import RunningS3, RunningValkey, S3Place, bucket, settings_for
 
 FOLDERS = Path(__file__).parent
 ASKED_FOR_ONLY = ("benchmarks", "gpu")
@@ -49,13 +46,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Valkey or Redis server for the whole session."""
-    from tests.support.servers import RunningValkey  # noqa: PLC0415
-
     url = os.environ.get("TRIPTYCH_TEST_REDIS_URL")
     if url:
         with redis.Redis.from_url(url) as client:
             assert client.dbsize() == 0, "the database of TRIPTYCH_TEST_REDIS_URL is not empty"
-        yield url
+            yield url
+            client.flushdb()
         return
     server = RunningValkey(tmp_path_factory.mktemp("valkey"))
     yield server.url
@@ -65,8 +61,6 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Place]:
     """A real S3 server for the whole session."""
-    from tests.support.servers import RunningS3, S3Place  # noqa: PLC0415
-
     url = os.environ.get("TRIPTYCH_TEST_S3_URL")
     if url:
         keys = [os.environ[f"TRIPTYCH_TEST_S3_{name}_KEY"] for name in ("ACCESS", "SECRET")]
@@ -80,8 +74,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Place]:
 @pytest.fixture
 def settings(redis_url: str, s3: S3Place) -> Iterator[Settings]:
     """Settings for a fresh bucket and an empty Redis database."""
-    from tests.support.servers import bucket, settings_for  # noqa: PLC0415
-
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
         with bucket(s3) as name:
@@ -92,8 +84,6 @@ def settings(redis_url: str, s3: S3Place) -> Iterator[Settings]:
 @pytest.fixture
 def own_valkey(tmp_path: Path) -> Iterator[RunningValkey]:
     """A Valkey server that this test may kill, restart and empty."""
-    from tests.support.servers import RunningValkey  # noqa: PLC0415
-
     server = RunningValkey(tmp_path / "valkey")
     yield server
     server.stop()
@@ -102,8 +92,6 @@ def own_valkey(tmp_path: Path) -> Iterator[RunningValkey]:
 @pytest.fixture
 def own_s3(tmp_path: Path) -> Iterator[RunningS3]:
     """An S3 server that this test may kill and restart."""
-    from tests.support.servers import RunningS3  # noqa: PLC0415
-
     server = RunningS3(tmp_path / "s3")
     yield server
     server.stop()

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
@@ -18,7 +18,38 @@ from triptych.local import LocalFile
 from triptych.models import Job, JobPage, OperationInfo
 from triptych.uploads import Progress, Upload
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+CANCEL_S = 5.0  # connections close in much less
+
+
+class _Call(Generic[T]):
+    """A coroutine on its way through the client's thread, where both methods run, in the order of the calls.
+
+    A Ctrl-C may come at any moment, also before the loop has been told of the call: nothing exists until
+    `start` makes it, and `abandon` leaves nothing of it.
+    """
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
+        self._task: asyncio.Task[T] | None = None
+        self.ended = threading.Event()
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._make())
+        self._task.add_done_callback(lambda _: self.ended.set())
+
+    def abandon(self) -> None:
+        if self._task is None:
+            self.ended.set()
+        else:
+            self._task.cancel()
+
+    def result(self) -> T:
+        if self._task is None:
+            raise asyncio.CancelledError
+        return self._task.result()
 
 
 class Client:
@@ -51,20 +82,23 @@ class Client:
     def close(self) -> None:
         if self._loop.is_closed():
             return
-        self._run(self._client.close())
-        self._run(self._loop.shutdown_default_executor())
+        self._run(self._client.close)
+        self._run(self._loop.shutdown_default_executor)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for a coroutine; a Ctrl-C here ends it there."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _run(self, function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **named: P.kwargs) -> T:
+        """Awaits `function(...)` in the thread of the loop. A Ctrl-C here ends it there first."""
+        call = _Call(lambda: function(*args, **named))
         try:
-            return future.result()
+            self._loop.call_soon_threadsafe(call.start)
+            call.ended.wait()
         except BaseException:
-            future.cancel()
+            self._loop.call_soon_threadsafe(call.abandon)
+            call.ended.wait(CANCEL_S)
             raise
+        return call.result()
 
     def _iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         async def advance() -> tuple[bool, T | None]:
@@ -80,13 +114,13 @@ class Client:
 
         try:
             while True:
-                more, item = self._run(advance())
+                more, item = self._run(advance)
                 if not more:
                     return
                 yield item  # type: ignore[misc]
         finally:
             if not self._loop.is_closed():
-                self._run(finish())
+                self._run(finish)
 
     # -- inputs -------------------------------------------------------------------------------------
     def upload(
@@ -97,7 +131,7 @@ class Client:
         on_progress: Progress | None = None,
     ) -> Upload:
         """Uploads files, eight at a time, in the order given."""
-        return self._run(self._client.upload(files, resume=resume, on_progress=on_progress))
+        return self._run(self._client.upload, files, resume=resume, on_progress=on_progress)
 
     # -- jobs ---------------------------------------------------------------------------------------
     def create_job(
@@ -117,40 +151,39 @@ class Client:
     ) -> Job:
         """Submits a job; see `AsyncClient.create_job`."""
         return self._run(
-            self._client.create_job(
-                operation,
-                inputs,
-                params=params,
-                idempotency_key=idempotency_key,
-                name=name,
-                interactive=interactive,
-                device=device,
-                priority=priority,
-                paused=paused,
-                expires_at=expires_at,
-                output_prefix=output_prefix,
-            )
+            self._client.create_job,
+            operation,
+            inputs,
+            params=params,
+            idempotency_key=idempotency_key,
+            name=name,
+            interactive=interactive,
+            device=device,
+            priority=priority,
+            paused=paused,
+            expires_at=expires_at,
+            output_prefix=output_prefix,
         )
 
     def job(self, job_id: str) -> Job:
         """The job as it is now."""
-        return self._run(self._client.job(job_id))
+        return self._run(self._client.job, job_id)
 
     def jobs(self, *, limit: int = 50, cursor: str | None = None, state: str | None = None) -> JobPage:
         """One page of jobs, newest first."""
-        return self._run(self._client.jobs(limit=limit, cursor=cursor, state=state))
+        return self._run(self._client.jobs, limit=limit, cursor=cursor, state=state)
 
     def update_job(self, job_id: str, **changes: Any) -> Job:
         """Changes `paused`, `priority` or `expires_at` of a job that has not ended."""
-        return self._run(self._client.update_job(job_id, **changes))
+        return self._run(self._client.update_job, job_id, **changes)
 
     def cancel_job(self, job_id: str) -> Job:
         """Stops a job; items that are running may finish."""
-        return self._run(self._client.cancel_job(job_id))
+        return self._run(self._client.cancel_job, job_id)
 
     def delete_job(self, job_id: str) -> None:
         """Deletes a job that has ended, with all its objects."""
-        self._run(self._client.delete_job(job_id))
+        self._run(self._client.delete_job, job_id)
 
     def watch(self, job_id: str) -> Iterator[Job]:
         """The job now and whenever it changed, until it has ended."""
@@ -158,7 +191,7 @@ class Client:
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> Job:
         """The job once it has ended; TimeoutError if that takes longer."""
-        return self._run(self._client.wait(job_id, timeout_s=timeout_s))
+        return self._run(self._client.wait, job_id, timeout_s=timeout_s)
 
     # -- results ------------------------------------------------------------------------------------
     def results(self, job_id: str) -> Iterator[ResultLine]:
@@ -180,22 +213,22 @@ class Client:
     ) -> Fetched:
         """Writes every output of a job to a directory; see `AsyncClient.fetch`."""
         return self._run(
-            self._client.fetch(job_id, directory, inputs=inputs, unsent=unsent, on_progress=on_progress)
+            self._client.fetch, job_id, directory, inputs=inputs, unsent=unsent, on_progress=on_progress
         )
 
     def download_output(self, job_id: str, index: int, target: PathLike) -> None:
         """Writes one item's output to a file, whole or not at all."""
-        self._run(self._client.download_output(job_id, index, target))
+        self._run(self._client.download_output, job_id, index, target)
 
     def report(self, job_id: str) -> str:
         """The HTML report of a job that has ended."""
-        return self._run(self._client.report(job_id))
+        return self._run(self._client.report, job_id)
 
     # -- the server ---------------------------------------------------------------------------------
     def operations(self) -> list[OperationInfo]:
         """Everything that the server can do."""
-        return self._run(self._client.operations())
+        return self._run(self._client.operations)
 
     def operation(self, name: str) -> OperationInfo:
         """One operation with its JSON schemas."""
-        return self._run(self._client.operation(name))
+        return self._run(self._client.operation, name)

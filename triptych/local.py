@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from triptych.names import REPORT, RESULTS
+
 MAX_WIRE_NAME = 1024  # characters of a custom_id
 
 
@@ -56,8 +58,8 @@ def look_at(path: str | os.PathLike[str], name: str | None = None) -> LocalFile:
 def find_inputs(arguments: Sequence[str], *, leave_out: Path | None = None) -> list[LocalFile]:
     """The files that the arguments name: files as they are, folders with all that is in them, globs.
 
-    Names in a folder are sorted; hidden ones, links to folders and what lies in `leave_out` are left out. A
-    file that is named twice is one input.
+    Names in a folder are sorted; hidden ones, links to folders and what lies in `leave_out` are left out, and
+    so are `results.jsonl` and the report of an earlier run. A file that is named twice is one input.
 
     Args:
         arguments: Files, folders or patterns (`*`, `?`, `[...]`, `**`).
@@ -96,7 +98,9 @@ def _walk(folder: str, skipped: Path | None) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         seen = (name for name in folders if not name.startswith("."))
         folders[:] = sorted(name for name in seen if Path(parent, name).absolute() != skipped)
-        yield from (os.path.join(parent, name) for name in sorted(files) if not name.startswith("."))
+        ours = {RESULTS, REPORT} if RESULTS in files else set()
+        wanted = sorted(name for name in files if not name.startswith(".") and name not in ours)
+        yield from (os.path.join(parent, name) for name in wanted)
 
 
 def _as_text(name: str) -> str:

@@ -96,7 +96,7 @@ def valkey(directory: Path) -> ValkeyServer:
         ServerMissing: The wheel is not installed.
     """
     directory = _private(directory)
-    path = _socket_path(directory)
+    path = _socket_path(directory, "valkey.sock")
     options = {
         "port": "0",
         "unixsocket": str(path),
@@ -113,7 +113,7 @@ def valkey(directory: Path) -> ValkeyServer:
         "valkey",
         (str(_valkey_binary()), *flags),
         ready=functools.partial(_pongs, path),
-        leftovers=(path,) if path.parent == directory else (path, path.parent),
+        leftovers=_with_place((path,), directory),
     )
     return ValkeyServer(program, f"unix://{quote(str(path))}?db=0")
 
@@ -133,6 +133,7 @@ def seaweedfs(directory: Path) -> S3Server:
     keys = directory / "s3.json"
     _write_private(keys, _identities(access_key, secret_key))
     ports = dict(zip(WEED_PORTS, free_ports(len(WEED_PORTS)), strict=True))
+    s3_socket, filer_socket = (_socket_path(directory, name) for name in ("s3.sock", "filer.sock"))
     options = {
         "dir": str(_private(directory / "data")),
         "ip": HOST,
@@ -141,10 +142,10 @@ def seaweedfs(directory: Path) -> S3Server:
         "s3.config": str(keys),
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
-        "s3.localSocket": str(directory / "s3.sock"),
+        "s3.localSocket": str(s3_socket),
         "s3.readerCacheSizeMB": 64,
         "s3.cacheCapacityMB": 0,
-        "filer.localSocket": str(directory / "filer.sock"),
+        "filer.localSocket": str(filer_socket),
         "volume.id": "triptych",  # or it would be another volume server whenever its port is another one
         "master.telemetry": "false",  # it would report to its makers
         "webdav": "false",
@@ -155,8 +156,8 @@ def seaweedfs(directory: Path) -> S3Server:
         "seaweedfs",
         (str(_weed_binary()), "-logtostderr", "mini", *flags),
         env=_weed_environment(),
-        ready=functools.partial(_healthy, ports["s3.port"]),
-        leftovers=tuple(_weed_sockets(ports)),
+        ready=functools.partial(_serves, ports["s3.port"], ports["master.port"]),
+        leftovers=(*_weed_sockets(ports), *_with_place((s3_socket, filer_socket), directory)),
     )
     return S3Server(program, f"http://{HOST}:{ports['s3.port']}", access_key, secret_key)
 
@@ -318,14 +319,19 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _socket_path(directory: Path) -> Path:
-    """Where the server's socket goes: beside its data, or in a short place where that path is too long."""
-    path = directory / "valkey.sock"
+def _socket_path(directory: Path, name: str) -> Path:
+    """Where a server's socket goes: beside its data, or in a short place where that path is too long."""
+    path = directory / name
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
     digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
     # The same one for the same data, so that a restart finds it; ours alone, or `_private` refuses it.
-    return _private(Path(tempfile.gettempdir()) / f"triptych-{digest}") / "valkey.sock"
+    return _private(Path(tempfile.gettempdir()) / f"triptych-{digest}") / name
+
+
+def _with_place(sockets: tuple[Path, ...], directory: Path) -> tuple[Path, ...]:
+    """Sockets, and the short places that were made for them."""
+    return (*sockets, *{path.parent for path in sockets if path.parent != directory})
 
 
 # -- are you there? ---------------------------------------------------------------------------------
@@ -340,12 +346,21 @@ def _pongs(path: Path) -> bool:
         return False
 
 
-def _healthy(port: int) -> bool:
+def _serves(s3_port: int, master_port: int) -> bool:
+    """Whether S3 answers, and its data are there: after a restart they may come seconds later."""
+    if _get(s3_port, "/healthz") is None:
+        return False
+    status = json.loads(_get(master_port, "/dir/status") or "{}")
+    return bool(status.get("Topology", {}).get("DataCenters"))
+
+
+def _get(port: int, path: str) -> bytes | None:
     connection = http.client.HTTPConnection(HOST, port, timeout=1)
     try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.read() if answer.status == 200 else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

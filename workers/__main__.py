@@ -12,7 +12,7 @@ from pipeline.core.errors import ProviderUnavailable
 from pipeline.core.logs import configure_logs
 from pipeline.core.settings import SettingsError, load_settings
 from workers.app import run
-from workers.retry import patiently
+from workers.retry import on_wait, patiently
 from workers.runtime import make_runtime
 
 EX_CONFIG = 78
@@ -24,6 +24,7 @@ def main() -> int:
         settings = load_settings()
         configure_logs(settings, process=settings.role)
         runtime = make_runtime(settings)
+        on_wait.append(runtime.watchdog.progress)
         if settings.role == "device":
             patiently(runtime.handlers.warm_up)
     except (SettingsError, ProviderUnavailable) as error:

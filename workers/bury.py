@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.core.errors import WorkerLost
+from pipeline.core.errors import AccessDenied, InvalidInput, WorkerLost
 from pipeline.core.jobs import Item, ResultLine
 from pipeline.core.logs import get_logger
 from workers.outputs import Outputs
@@ -17,12 +17,20 @@ log = get_logger(__name__)
 def bury_entry(runtime: Runtime, hand: Hand) -> None:
     """Writes the results of the entry whose "bury" entry is in hand."""
     lease = hand.lease
-    spec = patiently(lambda: runtime.spec(lease.job_id))
-    outputs = Outputs(runtime.store, spec, runtime.registry.get(spec.steps[0].operation))
+    spec = patiently(lambda: runtime.spec(lease.job_id, lease.plan_token))
+    operation = runtime.registry.get(spec.steps[0].operation)
+    outputs = Outputs(runtime.store, spec, operation)
+
+    def adopted(item: Item) -> ResultLine | None:
+        try:
+            return patiently(lambda: outputs.find(item))
+        except (InvalidInput, AccessDenied) as error:  # it could not have been put in the first place
+            log.info("item.not_adopted", item=item.index, code=error.code)
+            return None
 
     def line(item: Item) -> ResultLine:
-        if item.error is None and (adopted := patiently(lambda: outputs.find(item))):
-            return adopted
+        if item.error is None and (found := adopted(item)):
+            return found
         error = item.error or {"code": WorkerLost.code, "message": WorkerLost().message}
         return ResultLine(
             index=item.index, custom_id=item.custom_id, status="failed", input=item.input, error=error

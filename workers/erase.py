@@ -21,5 +21,7 @@ def erase_job(store: ObjectStore, job_id: str) -> None:
         store.delete([index_key(spec.owner, spec.created_at, job_id)])
     except ObjectNotFound:
         pass  # a repeated call
-    store.delete([keys.spec, keys.decision, keys.active])
+    # One after the other: without its decision, what is left of the job would run again.
+    for key in (keys.spec, keys.decision, keys.active):
+        store.delete([key])
     log.info("job.erased", job=job_id)

@@ -26,6 +26,7 @@ from workers.runtime import Runtime
 
 log = get_logger(__name__)
 READ_AHEAD = 16
+SHOWN_FAILURES = 100
 
 
 def finalise_job(runtime: Runtime, hand: Hand) -> None:
@@ -78,7 +79,7 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
         )
         _put_file(runtime, keys.results, lines)
         _put_file(runtime, keys.errors, errors)
-    _report(runtime, spec, summary, tally.sampled)
+    _report(runtime, spec, summary, tally.shown)
     body = summary.model_dump_json().encode()
     try:
         patiently(lambda: runtime.store.put(keys.summary, body, if_absent=True))
@@ -108,7 +109,14 @@ class Tally:
         self.by_status: Counter[str] = Counter()
         self.bytes_in = 0
         self.bytes_out = 0
-        self.sampled: list[ResultLine] = []
+        self.shown: list[ResultLine] = []  # in the report: sampled items, and the first that failed
+        self._failures_shown = 0
+
+    def show(self, line: dict[str, Any], *, sampled: bool) -> None:
+        failure = line["status"] == "failed" and self._failures_shown < SHOWN_FAILURES
+        if sampled or failure:
+            self.shown.append(ResultLine.model_validate(line))
+        self._failures_shown += failure
 
     def add(self, line: dict[str, Any]) -> None:
         self.by_status[line["status"]] += 1
@@ -130,8 +138,7 @@ def _write(
         lines.write(raw + b"\n")
         if parsed["status"] == "failed":
             errors.write(raw + b"\n")
-        if parsed["index"] in samples:
-            tally.sampled.append(ResultLine.model_validate(parsed))
+        tally.show(parsed, sampled=parsed["index"] in samples)
     return tally
 
 

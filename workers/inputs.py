@@ -112,7 +112,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _parsed(index: int, number: int, line: bytes, spec: JobSpec, operation: Operation) -> Item:
     try:
         parsed = ManifestLine.model_validate(json.loads(line))
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         return _broken(index, f"line-{number}", InvalidManifest(f"line {number} of the manifest: {what}"))
     return _item(index, parsed, spec, operation)

@@ -48,8 +48,8 @@ class Outputs:
             return None
         try:
             return self._adopt(item, self.key(item))
-        except ObjectNotFound:
-            return None
+        except (ObjectNotFound, OutputExists):
+            return None  # if somebody else's stands there, the put will say so
 
     def put(self, item: Item, output: ItemOutput, *, bytes_in: int, fetch_s: float) -> ResultLine:
         """Stores an output and its previews.

@@ -96,7 +96,7 @@ class Pulse:
         try:
             self._renew(hands)
             self._show()
-        except BrokerUnavailable as error:
+        except (BrokerUnavailable, OSError) as error:  # or the health file could not be touched
             log.warning("pulse.missed", error=str(error))
 
     def _renew(self, hands: list[Hand]) -> None:

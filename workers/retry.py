@@ -85,6 +85,18 @@ def patiently(call: Callable[[], T], *, give_up: Callable[[], bool] = lambda: Fa
     Raises:
         Exception: The last error, when the patience that PATIENCE_S grants it has run out.
     """
+    try:
+        return call()  # nearly always; the machinery below costs as much as the rest of an item's bookkeeping
+    except Transient as error:
+        first: Transient | None = error
+
+    def again() -> T:
+        nonlocal first
+        if first is not None:  # the first try's error decides on the first wait
+            error, first = first, None
+            raise error
+        return call()
+
     for attempt in Retrying(
         retry=retry_if_exception_type(Transient),
         stop=lambda state: _out_of_patience(state) or give_up(),
@@ -93,7 +105,7 @@ def patiently(call: Callable[[], T], *, give_up: Callable[[], bool] = lambda: Fa
         reraise=True,
     ):
         with attempt:
-            result = call()
+            result = again()
     return result
 
 
@@ -103,6 +115,12 @@ def _out_of_patience(state: RetryCallState) -> bool:
     return (state.seconds_since_start or 0.0) > allowed_s
 
 
+# Told of every wait: sitting out an outage is no stall. The watchdog's `progress`, in a worker process.
+on_wait: list[Callable[[], None]] = []
+
+
 def _say(state: RetryCallState) -> None:
+    for listener in on_wait:
+        listener()
     error = state.outcome.exception() if state.outcome else None
     log.info("retry.waits", attempt=state.attempt_number, error=str(error))

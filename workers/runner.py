@@ -37,8 +37,9 @@ def run_shard(runtime: Runtime, hand: Hand) -> Finish | None:
         What the ledger made of the results; None when the lease was lost on the way.
     """
     started = time.monotonic()
-    spec = patiently(lambda: runtime.spec(hand.lease.job_id), give_up=lambda: hand.lost)
-    items = patiently(lambda: read_items(runtime, hand.lease), give_up=lambda: hand.lost)
+    lease = hand.lease
+    spec = patiently(lambda: runtime.spec(lease.job_id, lease.plan_token), give_up=lambda: hand.lost)
+    items = patiently(lambda: read_items(runtime, lease), give_up=lambda: hand.lost)
     lines = ShardRun(runtime, hand, spec).run(items)
     if hand.lost:
         log.warning("shard.lost", attempt=hand.lease.attempt)
@@ -57,7 +58,11 @@ def read_items(runtime: Runtime, lease: Lease) -> list[Item]:
 
 
 def finish_shard(runtime: Runtime, lease: Lease, lines: Sequence[ResultLine], *, seconds: float) -> Finish:
-    """Stores a shard's lines and offers them to the ledger; lines that do not count are deleted."""
+    """Stores a shard's lines and offers them to the ledger.
+
+    Lines that do not count stay where they are: a reconciliation that has just listed them may make them
+    count.
+    """
     counts = Counter(line.status for line in lines)
     name = ResultName(lease.token, counts["succeeded"], counts["failed"], counts["cancelled"], lease.held)
     result = str(name)
@@ -67,8 +72,6 @@ def finish_shard(runtime: Runtime, lease: Lease, lines: Sequence[ResultLine], *,
     patiently(lambda: runtime.store.put(key, body, content_type="application/x-ndjson"))
     own = Lease(lease.job_id, entry, lease.token, lease.attempt, lease.lease_s, lease.held)
     answer = patiently(lambda: runtime.ledger.finish(own, result, seconds=seconds))
-    if answer is Finish.LOST:
-        patiently(lambda: runtime.store.delete([key]))
     log.info("shard.finished", answer=answer.value, counts=dict(counts), seconds=round(seconds, 3))
     return answer
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from celery import Celery
-from pipeline.core.s3 import make_store
 
 from pipeline.core.errors import ObjectNotFound
 from pipeline.core.jobs import Decision, JobSpec
@@ -17,6 +16,7 @@ from pipeline.core.keys import JobKeys
 from pipeline.core.ledger import Beat
 from pipeline.core.queue import Sender, make_celery, queues_of
 from pipeline.core.redis_ledger import RedisLedger, make_ledger
+from pipeline.core.s3 import make_store
 from pipeline.core.settings import Settings
 from pipeline.core.storage import ObjectStore
 from pipeline.operations import Registry
@@ -43,9 +43,15 @@ class Runtime:
     pulse: Pulse
     io: ThreadPoolExecutor
 
+    def spec(self, job_id: str, plan_token: str = "") -> JobSpec:
+        """What was asked. Read once for each plan: a job never changes, but an id may be used again."""
+        return self._planned_spec(job_id, plan_token) if plan_token else self._read_spec(job_id)
+
     @functools.lru_cache(maxsize=256)  # noqa: B019 - lives as long as the process
-    def spec(self, job_id: str) -> JobSpec:
-        """What was asked; never changes, so it is read once."""
+    def _planned_spec(self, job_id: str, plan_token: str) -> JobSpec:  # noqa: ARG002 - part of the key
+        return self._read_spec(job_id)
+
+    def _read_spec(self, job_id: str) -> JobSpec:
         return JobSpec.model_validate_json(self.store.get(JobKeys(job_id).spec))
 
     def decision(self, job_id: str) -> Decision:

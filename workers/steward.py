@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
-from pipeline.core.errors import ObjectNotFound, TriptychError
+from pipeline.core.errors import Fault, ObjectNotFound, TriptychError
 from pipeline.core.jobs import Decision, JobSpec, Plan
 from pipeline.core.keys import ACTIVE, JobKeys, ResultName, parse_shard_results
 from pipeline.core.ledger import LedgerJob, Restore, Sweep
@@ -97,7 +97,10 @@ class Steward:
 
     def _reconcile(self, job_id: str, marked_at: float) -> None:
         with bound(job=job_id):
-            reconcile_job(self._runtime, job_id, marked_at)
+            try:
+                reconcile_job(self._runtime, job_id, marked_at)
+            except (ValueError, Fault):  # a job that cannot be read must not hold up the others
+                log.exception("job.unreadable")
 
 
 def reconcile_job(runtime: Runtime, job_id: str, marked_at: float) -> None:

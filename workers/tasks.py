@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from celery import Celery
 
-from pipeline.core.errors import Transient, UnknownOperation
+from pipeline.core.errors import ArtifactNotFound, Transient, UnknownOperation
 from pipeline.core.ledger import CONTROL, Lease, Refusal
 from pipeline.core.logs import bound, get_logger
 from pipeline.core.queue import RUN_CONTROL, RUN_SHARD, queues_of
@@ -44,13 +44,11 @@ def register(app: Celery, runtime: Runtime) -> None:
 
 def _run(runtime: Runtime, work: Work, job_id: str, entry: str, token: str) -> None:
     nonce = secrets.token_hex(8)
-    answer = patiently(
-        lambda: runtime.ledger.begin(job_id, entry, token, worker=runtime.name, nonce=nonce)
-    )
+    answer = patiently(lambda: runtime.ledger.begin(job_id, entry, token, worker=runtime.name, nonce=nonce))
     if isinstance(answer, Refusal):
         log.info("message.dropped", job=job_id, entry=entry, reason=answer.value)
         return
-    request_id = _request_id(runtime, job_id)
+    request_id = _request_id(runtime, answer)
     with bound(job=job_id, entry=entry, request=request_id), runtime.pulse.holding(answer) as hand:
         log.info("entry.begun", attempt=answer.attempt)
         try:
@@ -64,17 +62,17 @@ def _run(runtime: Runtime, work: Work, job_id: str, entry: str, token: str) -> N
             patiently(lambda: runtime.ledger.finish_control(answer))
 
 
-def _request_id(runtime: Runtime, job_id: str) -> str:
+def _request_id(runtime: Runtime, lease: Lease) -> str:
     try:
-        return runtime.spec(job_id).request_id
+        return runtime.spec(lease.job_id, lease.plan_token).request_id
     except Exception:  # noqa: BLE001 - it is only for the log; the work itself will say what is wrong
         return ""
 
 
 def _give_back(runtime: Runtime, lease: Lease, error: Exception) -> None:
     """Another try, by whoever is next. What was only out of reach costs no attempt."""
-    # An operation that this worker does not know may be known to another.
-    blame = not isinstance(error, Transient | UnknownOperation)
+    # What this worker does not know or have, another one may.
+    blame = not isinstance(error, Transient | UnknownOperation | ArtifactNotFound)
     log.error("entry.released", blame=blame, exc_info=error)
     time.sleep(min(0.2 * 2 ** min(lease.attempt, 6), 10.0))  # control entries have no last attempt
     patiently(lambda: runtime.ledger.release(lease, blame=blame))

@@ -88,7 +88,13 @@ def cancel_job(job: StandingDep, services: ServicesDep, caller: CallerDep, respo
     return document(find_job(services, caller, job.head.id))
 
 
-@router.delete("/{job_id}", status_code=202, operation_id="deleteJob", responses=documented(404, 409))
+@router.delete(
+    "/{job_id}",
+    status_code=202,
+    operation_id="deleteJob",
+    response_class=Response,
+    responses=documented(404, 409),
+)
 def delete_job(job: StandingDep, services: ServicesDep) -> Response:
     """Deletes a job that has ended, with all its results. It is gone from here at once."""
     decide.delete(services, job)

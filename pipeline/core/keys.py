@@ -187,7 +187,8 @@ def check_key(key: str, prefixes: list[str] | tuple[str, ...]) -> str:
     plain = posixpath.normpath(normal) + ("/" if normal.endswith("/") else "")
     if not normal or normal != plain or normal.startswith(("/", "../")) or normal in ("./", "../", ".", ".."):
         raise InvalidInput(f"not a plain object key: {key!r}")
-    if len(normal.encode()) > MAX_KEY_BYTES or any(unicodedata.category(c) == "Cc" for c in normal):
+    unusable = any(unicodedata.category(c) in ("Cc", "Cs") for c in normal)  # controls, half characters
+    if unusable or len(normal.encode()) > MAX_KEY_BYTES:
         raise InvalidInput(f"not a usable object key: {key!r}")
     if f"{normal}/".startswith(RESERVED):
         raise Forbidden(f"{key!r} is Triptych's own")

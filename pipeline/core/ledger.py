@@ -102,7 +102,7 @@ class Finish(StrEnum):
 
     WON = "won"
     ALREADY = "already"  # this very result had won before (a repeated call)
-    LOST = "lost"  # another result counts: the caller deletes its own
+    LOST = "lost"  # another result counts
     UNKNOWN = "unknown"  # the ledger does not know the job: the result stays, reconciliation finds it
 
 
@@ -124,9 +124,11 @@ class JobView:
     Attributes:
         state: Its state.
         reason: Why it is cancelling ("cancelled", "expired", or the code of the error that failed it).
+        started_at: When the first of its shards began.
         entries: Shards, plus suspect items; 0 until planned.
         rate: Items a second over about the last 30 s.
-        waiting, in_flight: Shards.
+        waiting: Shards and suspect items.
+        in_flight: The same, and the planning.
     """
 
     job_id: str
@@ -210,8 +212,8 @@ class Ledger(Protocol):
     def cancel(self, job_id: str, reason: str, message: str = "") -> None:
         """Stops a job: nothing of it waits or is sent any more, what runs may finish.
 
-        Once nothing of it runs, "finalise" waits in the control queue. An ended or cancelling job is left
-        as it is.
+        Once none of its shards and no planning runs, "finalise" waits in the control queue. A job that has
+        ended, is being cancelled, or only waits for its finalise is left as it is.
 
         Args:
             job_id: The job.
@@ -255,8 +257,9 @@ class Ledger(Protocol):
     def finish(self, lease: Lease, result: str, *, seconds: float) -> Finish:
         """Counts an entry once and names its winner: the first finisher, even after its lease.
 
-        It answers LOST if the shard has suspects that the result does not leave out. When the last entry
-        finishes, "finalise" waits in the control queue.
+        It answers LOST if the shard has suspects that the result does not leave out. What a result leaves
+        out that the ledger does not know (it lost its last second) becomes a suspect entry. When the last
+        entry finishes, "finalise" waits in the control queue.
 
         Args:
             lease: The lease.
@@ -268,20 +271,23 @@ class Ledger(Protocol):
         """A control entry is done."""
 
     def release(self, lease: Lease, *, blame: bool) -> None:
-        """Gives an entry back at once, first in line. With blame an attempt is used up."""
+        """Gives an entry back at once, first in line (a suspect: last). With blame an attempt is used up."""
 
     # -- the steward --------------------------------------------------------------------------------
     def sweep(self, queue: str, depth: int) -> Sweep:
         """Puts back entries whose lease has ended, and names those to send again.
 
         A death makes suspects of the items that were in native code: each becomes an entry of its own,
-        last in line, left out of its shard. A suspect entry that dies MAX_QUIET_DEATHS times, or any entry
-        that used up MAX_ATTEMPTS, is not put back: "bury.<entry>" waits in the control queue instead.
+        last in line, left out of its shard. A suspect entry that dies in native code MAX_QUIET_DEATHS times,
+        or any shard that used up MAX_ATTEMPTS, is not put back: "bury.<entry>" waits in the control queue
+        instead. A "plan" that used them up cancels its job; "finalise" and "bury" are tried for ever.
         A message is lost if it was sent, not begun, and the queue has been empty since for LOST_AFTER_S, or
         an entry sent later to this queue began more than OVERTAKEN_AFTER_S ago; it is sent again under the
-        same token, MAX_SENDS times in all, then its job is cancelled with reason "undeliverable".
+        same token, MAX_SENDS times in all ("finalise": for ever), then its job is cancelled with reason
+        "undeliverable".
         With queue CONTROL it also cancels jobs whose `expires_at` has passed.
-        Just after the server has started nothing counts as dead: workers need a moment to renew.
+        Just after the server has started nothing counts as dead: workers need a moment to renew. While
+        `reconciled` does not hold it does nothing at all.
         """
 
     def queues(self) -> list[str]:
@@ -298,7 +304,7 @@ class Ledger(Protocol):
         """
 
     def confirm(self) -> None:
-        """Everything is reconciled with storage: `reconciled` holds until the server starts anew."""
+        """All is reconciled with storage: `reconciled` holds for the run of the server it last looked at."""
 
     # -- workers ------------------------------------------------------------------------------------
     def beat(self, beat: Beat) -> None:

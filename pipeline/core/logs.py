@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 if TYPE_CHECKING:
     from pipeline.core.settings import Settings
+
+Event = MutableMapping[str, Any]
 
 # Names of the ids that travel from the API to the worker; bound with `structlog.contextvars`.
 bound = structlog.contextvars.bound_contextvars
@@ -22,7 +25,12 @@ def configure_logs(settings: Settings, **fields: str) -> None:
         settings: Level and format.
         fields: Names that every line of this process carries, e.g. `process="api"`.
     """
+
+    def process_fields(_logger: Any, _method: str, event: Event) -> Event:
+        return {**fields, **event}  # in every thread, which context variables are not
+
     shared: list[Any] = [
+        process_fields,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -49,7 +57,6 @@ def configure_logs(settings: Settings, **fields: str) -> None:
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries are counted, not news
-    structlog.contextvars.bind_contextvars(**fields)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

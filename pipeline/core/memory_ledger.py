@@ -8,9 +8,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from pipeline.core.jobs import ENDED, Counts, JobState
 from pipeline.core.keys import ResultName
@@ -34,85 +33,10 @@ from pipeline.core.ledger import (
     Sending,
     Sweep,
 )
+from pipeline.core.memory_job import MemoryJob, RunningEntry, SentEntry, is_work
 
 RATE_OVER_S = 30.0
 PACE_WEIGHT = 0.2  # of the newest shard in the moving mean
-
-
-@dataclass
-class _Sent:
-    token: str
-    at: float
-    sends: int = 1
-    empty_since: float | None = None  # first look since it was sent that found the queue empty
-
-
-@dataclass
-class _Run:
-    sending: str  # token of the message that brought it
-    nonce: str
-    lease: Lease
-    deadline: float
-    native: frozenset[int] = frozenset()
-
-
-@dataclass
-class _Job:
-    told: LedgerJob
-    paused: bool
-    priority: int
-    expires_at: float | None
-    state: JobState = JobState.ACCEPTED
-    counts: Counts = field(default_factory=Counts)
-    started_at: float | None = None
-    ended_at: float | None = None
-    reason: str = ""
-    message: str = ""
-    plan_token: str = ""
-    shards: int = 0
-    waiting: dict[str, deque[str]] = field(default_factory=dict)  # entries by queue, first in line first
-    sent: dict[str, _Sent] = field(default_factory=dict)
-    running: dict[str, _Run] = field(default_factory=dict)
-    finished: dict[str, str] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)  # control entries
-    held: dict[str, list[int]] = field(default_factory=dict)  # suspects by shard
-    attempts: dict[str, int] = field(default_factory=dict)  # used up
-    deaths: dict[str, int] = field(default_factory=dict)  # of suspect entries
-    finishes: list[tuple[float, int]] = field(default_factory=list)
-    turn: dict[str, int] = field(default_factory=dict)  # when it was last served, by queue
-
-    @property
-    def entries(self) -> int:
-        return self.shards + sum(map(len, self.held.values()))
-
-    def queue_of(self, entry: str) -> str:
-        return self.told.queue if entry[0].isdigit() else CONTROL
-
-    def line(self, queue: str) -> deque[str]:
-        return self.waiting.setdefault(queue, deque())
-
-    def in_flight(self, queue: str) -> int:
-        return sum(self.queue_of(entry) == queue for entry in (*self.sent, *self.running))
-
-    def waits(self, entry: str) -> bool:
-        return entry in self.line(self.queue_of(entry))
-
-    def knows(self, entry: str) -> bool:
-        """Whether an entry waits, is in flight, is finished or is about to be buried."""
-        bury = f"bury.{entry}"
-        places = (self.sent, self.running, self.finished, self.done)
-        return self.waits(entry) or any(entry in place for place in places) or self.knows_bury(bury)
-
-    def knows_bury(self, bury: str) -> bool:
-        return self.waits(bury) or bury in self.sent or bury in self.running
-
-    def remove(self, entry: str) -> None:
-        """Takes an entry out of line and out of flight."""
-        line = self.line(self.queue_of(entry))
-        if entry in line:
-            line.remove(entry)
-        self.sent.pop(entry, None)
-        self.running.pop(entry, None)
 
 
 class MemoryLedger:
@@ -133,8 +57,8 @@ class MemoryLedger:
         self._lock = threading.RLock()
         self._tokens = itertools.count(1)
         self._turns = itertools.count(1)
-        self._jobs: dict[str, _Job] = {}
-        self._queues: dict[str, None] = {CONTROL: None}
+        self._jobs: dict[str, MemoryJob] = {}
+        self._queues: set[str] = set()
         self._beats: dict[str, tuple[float, Beat]] = {}
         self._pace: dict[str, float] = {}
         self._begun: dict[str, list[tuple[float, float]]] = {}  # (sent, begun) by queue
@@ -165,10 +89,8 @@ class MemoryLedger:
             if job.state is JobState.CANCELLING:
                 return
             job.state = JobState.RUNNING
-            job.started_at = self._now()
             for shard in range(shards):
                 self._wait(job, str(shard))
-            self._close_if_over(job)
 
     def job(self, job_id: str) -> JobView | None:
         with self._lock:
@@ -189,16 +111,16 @@ class MemoryLedger:
             job = self._live(job_id)
             if job is not None:
                 job.paused, job.priority, job.expires_at = paused, priority, expires_at
+                self._queue_anew(job)
 
     def cancel(self, job_id: str, reason: str, message: str = "") -> None:
         with self._lock:
-            job = self._live(job_id)
-            if job is None or job.state is JobState.CANCELLING:
+            if not self._can_be_cancelled(job_id):
                 return
+            job = self._jobs[job_id]
             job.state, job.reason, job.message = JobState.CANCELLING, reason, message
-            for entry in [*job.sent, *itertools.chain(*job.waiting.values())]:
-                if entry != "finalise":
-                    job.remove(entry)
+            job.waiting.clear()
+            job.sent.clear()
             self._close_if_over(job)
 
     def ended(self, job_id: str, state: JobState, counts: Counts) -> None:
@@ -225,7 +147,7 @@ class MemoryLedger:
             while len(sendings) < room and (job := self._next(queue)) is not None:
                 entry = job.line(queue).popleft()
                 token = self._token()
-                job.sent[entry] = _Sent(token, self._now())
+                job.sent[entry] = SentEntry(token, self._now())
                 job.turn[queue] = next(self._turns)
                 sendings.append(Sending(queue, job.told.job_id, entry, token))
             return sendings
@@ -235,13 +157,11 @@ class MemoryLedger:
             job = self._live(job_id)
             if job is None:
                 return Refusal.UNKNOWN
-            if entry in job.finished or entry in job.done:
+            if entry in job.finished:
                 return Refusal.FINISHED
             run = job.running.get(entry)
             if run is not None:
                 return self._begin_again(job, entry, run, token, nonce)
-            if job.state is JobState.CANCELLING and entry != "finalise":
-                return Refusal.CANCELLED
             sent = job.sent.get(entry)
             if sent is None or sent.token != token:
                 return Refusal.STALE
@@ -249,22 +169,28 @@ class MemoryLedger:
             self._begun.setdefault(job.queue_of(entry), []).append((sent.at, self._now()))
             if entry == "plan" and job.state is JobState.ACCEPTED:
                 job.state = JobState.PLANNING
+            if entry != "plan" and is_work(entry) and job.started_at is None:
+                job.started_at = self._now()
             return self._run(job, entry, sending=token, token=token, nonce=nonce)
 
-    def _begin_again(self, job: _Job, entry: str, run: _Run, token: str, nonce: str) -> Lease | Refusal:
+    def _begin_again(
+        self, job: MemoryJob, entry: str, run: RunningEntry, token: str, nonce: str
+    ) -> Lease | Refusal:
         """What a message gets whose entry runs already."""
         if token != run.sending:
             return Refusal.STALE
         if nonce == run.nonce:
-            return run.lease
-        if job.state is JobState.CANCELLING and entry != "finalise":
-            return Refusal.CANCELLED
-        if run.deadline >= self._now():
+            return replace(run.lease, plan_token=job.plan_token)
+        if run.deadline > self._now():
             return Refusal.TAKEN
-        self._die(job, entry)
-        if not job.waits(entry):
-            return Refusal.STALE  # it is to be buried
-        job.remove(entry)
+        if job.state is JobState.CANCELLING and is_work(entry):
+            del job.running[entry]
+            self._close_if_over(job)
+            return Refusal.CANCELLED
+        self._account_death(job, entry)
+        if self._is_hopeless(job, entry):
+            self._line_up_again(job, entry)
+            return Refusal.STALE
         return self._run(job, entry, sending=token, token=self._token(), nonce=nonce)
 
     def pulse(self, leases: Sequence[Lease]) -> list[Pulse]:
@@ -285,10 +211,13 @@ class MemoryLedger:
             if lease.entry in job.finished:
                 return Finish.ALREADY if job.finished[lease.entry] == result else Finish.LOST
             name = ResultName.parse(result)
+            shard, _, item = lease.entry.partition(".")
+            if item and int(item) not in job.held.get(shard, ()):
+                return Finish.LOST
             if not set(job.held.get(lease.entry, ())) <= set(name.held):
                 return Finish.LOST
             job.remove(lease.entry)
-            self._count(job, lease.entry, result)
+            self._count(job, lease.entry, result, wait=True)
             items = name.succeeded + name.failed + name.cancelled
             if items:
                 self._note_pace(job.told.operation, seconds / items)
@@ -300,27 +229,35 @@ class MemoryLedger:
             job = self._live(lease.job_id)
             if job is not None and self._running(lease) is not None:
                 job.remove(lease.entry)
-                job.done.add(lease.entry)
+                job.attempts.pop(lease.entry, None)
                 self._close_if_over(job)
 
     def release(self, lease: Lease, *, blame: bool) -> None:
         with self._lock:
             job = self._live(lease.job_id)
-            if job is not None and self._running(lease) is not None:
-                del job.running[lease.entry]
-                self._put_back(job, lease.entry, used_up=blame)
+            if job is None or self._running(lease) is None:
+                return
+            del job.running[lease.entry]
+            if job.state is JobState.CANCELLING and is_work(lease.entry):
+                self._close_if_over(job)
+                return
+            if blame:
+                job.attempts[lease.entry] = job.attempts.get(lease.entry, 0) + 1
+            self._line_up_again(job, lease.entry)
 
     # -- the steward --------------------------------------------------------------------------------
     def sweep(self, queue: str, depth: int) -> Sweep:
         with self._lock:
-            expired = list(self._expire()) if queue == CONTROL else []
-            put_back = [] if self._just_started() else list(self._bury_the_dead(queue))
+            if not self._reconciled:
+                return Sweep()
+            put_back = [] if self._just_started() else self._put_back_the_dead(queue)
             resend, undeliverable = self._find_lost(queue, depth)
+            expired = self._expire() if queue == CONTROL else []
             return Sweep(tuple(resend), tuple(put_back), tuple(undeliverable), tuple(expired))
 
     def queues(self) -> list[str]:
         with self._lock:
-            return list(self._queues)
+            return [CONTROL, *sorted(self._queues)]
 
     def reconciled(self) -> bool:
         with self._lock:
@@ -335,10 +272,14 @@ class MemoryLedger:
             job.paused, job.priority, job.expires_at = told.paused, told.priority, told.expires_at
             if restore.plan_token:
                 self._restore_plan(job, restore)
-            elif job.state is not JobState.CANCELLING and not job.plan_token and not job.knows("plan"):
+            elif job.state in (JobState.ACCEPTED, JobState.PLANNING) and not job.is_somewhere("plan"):
                 self._wait(job, "plan")
+            if job.finalising and not job.is_somewhere("finalise"):
+                self._wait(job, "finalise")
+            self._queue_anew(job)
             if restore.cancelled:
                 self.cancel(told.job_id, restore.cancelled)
+            self._close_if_over(job)
 
     def confirm(self) -> None:
         with self._lock:
@@ -369,7 +310,7 @@ class MemoryLedger:
                     sum(len(job.line(queue)) for job in self._jobs.values()),
                     sum(job.in_flight(queue) for job in self._jobs.values()),
                 )
-                for queue in self._queues
+                for queue in self.queues()
             }
 
     def durable(self) -> None:
@@ -379,24 +320,24 @@ class MemoryLedger:
         """It is always there."""
 
     # -- jobs, within -------------------------------------------------------------------------------
-    def _find(self, job_id: str) -> _Job | None:
+    def _find(self, job_id: str) -> MemoryJob | None:
         job = self._jobs.get(job_id)
         if job is not None and job.ended_at is not None and self._now() - job.ended_at >= self._keep_s:
             del self._jobs[job_id]
             return None
         return job
 
-    def _live(self, job_id: str) -> _Job | None:
+    def _live(self, job_id: str) -> MemoryJob | None:
         job = self._find(job_id)
         return None if job is None or job.state in ENDED else job
 
-    def _make(self, told: LedgerJob) -> _Job:
-        job = _Job(told, told.paused, told.priority, told.expires_at)
+    def _make(self, told: LedgerJob) -> MemoryJob:
+        job = MemoryJob(told, told.paused, told.priority, told.expires_at)
         self._jobs[told.job_id] = job
-        self._queues[told.queue] = None
+        self._queues.add(told.queue)
         return job
 
-    def _view(self, job: _Job) -> JobView:
+    def _view(self, job: MemoryJob) -> JobView:
         told, queue = job.told, job.told.queue
         since = self._now() - RATE_OVER_S
         recent = sum(items for at, items in job.finishes if at >= since)
@@ -420,48 +361,54 @@ class MemoryLedger:
             finished=len(job.finished),
             rate=recent / RATE_OVER_S,
             waiting=len(job.line(queue)),
-            in_flight=job.in_flight(queue),
+            in_flight=job.work_in_flight(),
         )
 
-    def _close_if_over(self, job: _Job) -> None:
-        """Enters the finalise once there is nothing else to wait for."""
+    def _close_if_over(self, job: MemoryJob) -> None:
+        """Enters the finalise, once, when there is nothing else to wait for."""
         if job.state is JobState.CANCELLING:
-            over = not job.running
+            over = not job.work_in_flight()
         else:
-            over = bool(job.plan_token) and len(job.finished) == job.entries
-        if over and not job.knows("finalise"):
+            over = job.state is JobState.RUNNING and len(job.finished) == job.entries
+        if over and not job.finalising:
+            job.finalising = True
             self._wait(job, "finalise")
 
-    def _restore_plan(self, job: _Job, restore: Restore) -> None:
-        job.remove("plan")
+    def _restore_plan(self, job: MemoryJob, restore: Restore) -> None:
         if not job.plan_token:
             job.plan_token, job.shards = restore.plan_token, restore.shards
             job.counts = job.counts.model_copy(update={"total": restore.items})
         if job.state is not JobState.CANCELLING:
             job.state = JobState.RUNNING
-            job.started_at = job.started_at or self._now()
         for entry, result in restore.finished.items():
             if entry not in job.finished:
                 job.remove(entry)
-                self._count(job, entry, result)
-        if job.state is not JobState.CANCELLING:
-            suspects = [f"{shard}.{item}" for shard, items in job.held.items() for item in items]
-            for entry in [*map(str, range(job.shards)), *suspects]:
-                if not job.knows(entry):
-                    self._wait(job, entry)
-        self._close_if_over(job)
+                self._count(job, entry, result, wait=False)
+        if job.state is JobState.CANCELLING:
+            return
+        suspects = [f"{shard}.{item}" for shard, items in job.held.items() for item in items]
+        for entry in [*map(str, range(job.shards)), *suspects]:
+            if not job.is_somewhere(entry) and not job.is_somewhere(f"bury.{entry}"):
+                self._wait(job, entry)
 
     # -- entries, within ----------------------------------------------------------------------------
     def _token(self) -> str:
         return f"{next(self._tokens):08d}"
 
-    def _wait(self, job: _Job, entry: str, *, first: bool = False) -> None:
-        line = job.line(job.queue_of(entry))
+    def _wait(self, job: MemoryJob, entry: str, *, first: bool = False) -> None:
+        queue = job.queue_of(entry)
+        line = job.line(queue)
+        if not line:
+            job.turn[queue] = next(self._turns)
         if first:
             line.appendleft(entry)
         else:
             line.append(entry)
-        job.turn.setdefault(job.queue_of(entry), next(self._turns))
+
+    def _queue_anew(self, job: MemoryJob) -> None:
+        """Its turn comes after those of the same owner's other jobs of its priority."""
+        for queue in (job.told.queue, CONTROL):
+            job.turn[queue] = next(self._turns)
 
     def _room(self, queue: str, depth: int) -> int:
         slots = sum(beat.slots for beat in self.workers() if queue in beat.queues)
@@ -469,13 +416,13 @@ class MemoryLedger:
         running = sum(job.queue_of(entry) == queue for job in jobs for entry in job.running)
         since = self._now() - LOST_AFTER_S
         recent = sum(
-            job.queue_of(entry) == queue and sent.at > since
+            job.queue_of(entry) == queue and sent.at >= since
             for job in jobs
             for entry, sent in job.sent.items()
         )
         return max(LEAST_SLOTS, slots) - running - max(depth, recent)
 
-    def _next(self, queue: str) -> _Job | None:
+    def _next(self, queue: str) -> MemoryJob | None:
         """The job whose turn it is: of the least busy owner, the highest priority, the longest unserved."""
         ready = [
             job for job in self._jobs.values() if job.line(queue) and (queue == CONTROL or not job.paused)
@@ -491,7 +438,7 @@ class MemoryLedger:
             key=lambda job: (busy[job.told.owner], job.told.owner, -job.priority, job.turn[queue]),
         )
 
-    def _run(self, job: _Job, entry: str, *, sending: str, token: str, nonce: str) -> Lease:
+    def _run(self, job: MemoryJob, entry: str, *, sending: str, token: str, nonce: str) -> Lease:
         attempt = job.attempts.get(entry, 0) + 1
         lease = Lease(
             job_id=job.told.job_id,
@@ -502,10 +449,10 @@ class MemoryLedger:
             held=tuple(sorted(job.held.get(entry.removeprefix("bury."), ()))),
             plan_token=job.plan_token,
         )
-        job.running[entry] = _Run(sending, nonce, lease, self._now() + lease.lease_s)
+        job.running[entry] = RunningEntry(sending, nonce, lease, self._now() + lease.lease_s)
         return lease
 
-    def _running(self, lease: Lease) -> _Run | None:
+    def _running(self, lease: Lease) -> RunningEntry | None:
         job = self._live(lease.job_id)
         run = job.running.get(lease.entry) if job is not None else None
         return run if run is not None and run.lease.token == lease.token else None
@@ -516,7 +463,7 @@ class MemoryLedger:
             run.deadline = self._now() + run.lease.lease_s
         return Pulse(run is not None, job is not None and job.state is JobState.CANCELLING)
 
-    def _count(self, job: _Job, entry: str, result: str) -> None:
+    def _count(self, job: MemoryJob, entry: str, result: str, *, wait: bool) -> None:
         name = ResultName.parse(result)
         job.finished[entry] = result
         job.counts = Counts(
@@ -526,14 +473,16 @@ class MemoryLedger:
             cancelled=job.counts.cancelled + name.cancelled,
         )
         job.finishes.append((self._now(), name.succeeded + name.failed + name.cancelled))
-        self._suspect(job, entry, name.held)
+        job.attempts.pop(entry, None)
+        # Also those that it left out for a death which the ledger has forgotten with its last second.
+        self._suspect(job, entry, name.held, wait=wait)
 
-    def _suspect(self, job: _Job, shard: str, items: Iterable[int]) -> None:
+    def _suspect(self, job: MemoryJob, shard: str, items: Iterable[int], *, wait: bool = True) -> None:
         """Splits items off their shard, each an entry of its own, last in line."""
         held = job.held.setdefault(shard, [])
         for item in sorted(set(items) - set(held)):
             held.append(item)
-            if job.state is not JobState.CANCELLING and not job.knows(f"{shard}.{item}"):
+            if wait and job.state is not JobState.CANCELLING:
                 self._wait(job, f"{shard}.{item}")
 
     def _note_pace(self, operation: str, seconds: float) -> None:
@@ -544,65 +493,90 @@ class MemoryLedger:
     def _just_started(self) -> bool:
         return self._now() - self._started_at < min(10.0, self._lease_s)
 
-    def _die(self, job: _Job, entry: str) -> None:
-        """The worker of a running entry is dead: what was in native code is suspect, the rest goes back."""
+    def _account_death(self, job: MemoryJob, entry: str) -> None:
+        """A lease has ended: an attempt is used up, and what was in native code is suspect."""
         run = job.running.pop(entry)
-        if entry.isdigit() and job.state is not JobState.CANCELLING:
+        job.attempts[entry] = job.attempts.get(entry, 0) + 1
+        if entry.isdigit():
             self._suspect(job, entry, run.native)
-        job.deaths[entry] = job.deaths.get(entry, 0) + 1
-        self._put_back(job, entry, used_up=True)
+        elif run.native:
+            job.deaths[entry] = job.deaths.get(entry, 0) + 1
 
-    def _put_back(self, job: _Job, entry: str, *, used_up: bool) -> None:
-        if used_up:
-            job.attempts[entry] = job.attempts.get(entry, 0) + 1
-        if job.state is JobState.CANCELLING and entry != "finalise":
-            self._close_if_over(job)
-            return
-        hopeless = job.attempts.get(entry, 0) >= MAX_ATTEMPTS
-        if "." in entry and job.deaths.get(entry, 0) >= MAX_QUIET_DEATHS:
-            hopeless = True
-        if hopeless and job.queue_of(entry) != CONTROL:
-            self._wait(job, f"bury.{entry}")
+    def _is_hopeless(self, job: MemoryJob, entry: str) -> bool:
+        return job.attempts.get(entry, 0) >= MAX_ATTEMPTS or job.deaths.get(entry, 0) >= MAX_QUIET_DEATHS
+
+    def _line_up_again(self, job: MemoryJob, entry: str) -> None:
+        if not self._is_hopeless(job, entry) or entry == "finalise" or entry.startswith("bury."):
+            self._wait(job, entry, first="." not in entry or entry.startswith("bury."))
+        elif entry == "plan":
+            message = "the job could not be planned; the workers' log says why"
+            self.cancel(job.told.job_id, "internal_error", message)
         else:
-            self._wait(job, entry, first=True)
+            self._wait(job, f"bury.{entry}")
 
-    def _bury_the_dead(self, queue: str) -> Iterator[str]:
-        for job_id, job in self._jobs.items():
-            for entry, run in list(job.running.items()):
-                if job.queue_of(entry) == queue and run.deadline < self._now():
-                    self._die(job, entry)
-                    if job.waits(entry):
-                        yield f"{job_id}/{entry}"
+    def _put_back_the_dead(self, queue: str) -> list[str]:
+        dead = [
+            (run.deadline, f"{job_id}/{entry}", job, entry)
+            for job_id, job in self._jobs.items()
+            for entry, run in job.running.items()
+            if job.queue_of(entry) == queue and run.deadline <= self._now()
+        ]
+        dead.sort(key=lambda one: one[:2])
+        for _, _, job, entry in dead:
+            if job.state is JobState.CANCELLING and is_work(entry):
+                del job.running[entry]
+                self._close_if_over(job)
+            else:
+                self._account_death(job, entry)
+                self._line_up_again(job, entry)
+        return [name for _, name, _, _ in dead]
 
     def _find_lost(self, queue: str, depth: int) -> tuple[list[Sending], list[str]]:
-        now = self._now()
-        begun = self._begun.setdefault(queue, [])
         resend: list[Sending] = []
         undeliverable: list[str] = []
-        for job_id, job in self._jobs.items():
-            for entry, sent in list(job.sent.items()):
-                if job.queue_of(entry) != queue:
-                    continue
-                if depth > 0:
-                    sent.empty_since = None
-                elif sent.empty_since is None:
-                    sent.empty_since = now
-                unread = sent.empty_since is not None and now - sent.empty_since >= LOST_AFTER_S
-                overtaken = any(at > sent.at and now - began > OVERTAKEN_AFTER_S for at, began in begun)
-                if not (unread or overtaken):
-                    continue
-                if sent.sends >= MAX_SENDS:
-                    undeliverable.append(job_id)
-                    break
-                sent.sends, sent.at, sent.empty_since = sent.sends + 1, now, None
-                resend.append(Sending(queue, job_id, entry, sent.token))
-        for job_id in undeliverable:
-            self.cancel(job_id, "undeliverable")
-        return [one for one in resend if one.job_id not in undeliverable], undeliverable
+        sent_here = [
+            (sent.at, f"{job_id}/{entry}", job, entry)
+            for job_id, job in self._jobs.items()
+            for entry, sent in job.sent.items()
+            if job.queue_of(entry) == queue
+        ]
+        for _, _, job, entry in sorted(sent_here, key=lambda one: one[:2]):
+            sent = job.sent.get(entry)
+            if sent is None or not self._is_lost(sent, queue, depth):
+                continue
+            if sent.sends >= MAX_SENDS and entry != "finalise":
+                undeliverable.append(job.told.job_id)
+                job.remove(entry)
+                message = f"messages for this job were sent {MAX_SENDS} times and nobody began"
+                self.cancel(job.told.job_id, "undeliverable", message)
+                self._close_if_over(job)
+                continue
+            sent.sends, sent.at, sent.empty_since = sent.sends + 1, self._now(), None
+            resend.append(Sending(queue, job.told.job_id, entry, sent.token))
+        return resend, undeliverable
 
-    def _expire(self) -> Iterator[str]:
-        for job_id, job in list(self._jobs.items()):
-            over = job.expires_at is not None and job.expires_at <= self._now()
-            if over and job.state not in ENDED and job.state is not JobState.CANCELLING:
-                self.cancel(job_id, "expired")
-                yield job_id
+    def _is_lost(self, sent: SentEntry, queue: str, depth: int) -> bool:
+        now = self._now()
+        begun = self._begun.get(queue, [])
+        if any(at > sent.at and now - began_at >= OVERTAKEN_AFTER_S for at, began_at in begun):
+            return True
+        if depth > 0:
+            sent.empty_since = None
+        elif sent.empty_since is None:
+            sent.empty_since = now
+        return sent.empty_since is not None and now - sent.empty_since >= LOST_AFTER_S
+
+    def _expire(self) -> list[str]:
+        due = [
+            (job.expires_at, job_id)
+            for job_id, job in self._jobs.items()
+            if job.expires_at is not None and job.expires_at <= self._now()
+        ]
+        waiting = [job_id for _, job_id in sorted(due) if self._can_be_cancelled(job_id)]
+        for job_id in waiting:
+            self.cancel(job_id, "expired")
+        return waiting
+
+    def _can_be_cancelled(self, job_id: str) -> bool:
+        job = self._live(job_id)
+        return job is not None and job.state is not JobState.CANCELLING and not job.finalising

@@ -85,6 +85,7 @@ class RedisLedger:
         self._lease_s = lease_s
         self._lease_max_s = lease_max_s
         self._keep_s = keep_s
+        self._looked_at = ""
         # Just after a start of the server, this long nothing counts as dead.
         self._grace_s = min(10.0, lease_s)
         prelude = (SCRIPTS / "prelude.lua").read_text()
@@ -223,7 +224,8 @@ class RedisLedger:
 
     @_translated
     def reconciled(self) -> bool:
-        return self._client.get(f"{PREFIX}run_id") == self._run_id()
+        self._looked_at = self._run_id()
+        return self._client.get(f"{PREFIX}run_id") == self._looked_at
 
     @_translated
     def restore(self, job: Restore) -> None:
@@ -250,7 +252,8 @@ class RedisLedger:
 
     @_translated
     def confirm(self) -> None:
-        self._client.set(f"{PREFIX}run_id", self._run_id())
+        # Not the present run, if the server has started anew since `reconciled` looked.
+        self._client.set(f"{PREFIX}run_id", self._looked_at or self._run_id())
 
     def _run_id(self) -> str:
         return str(self._client.info("server")["run_id"])

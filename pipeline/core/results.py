@@ -110,7 +110,7 @@ class JobResults:
                     input=item.input,
                     error=self.error,
                 )
-                yield line.model_dump(), line.model_dump_json().encode()
+                yield line.model_dump(exclude_none=True), line.model_dump_json(exclude_none=True).encode()
 
     def read(
         self, start: Cursor | None = None, *, failed_only: bool = False

@@ -1,33 +1,25 @@
-"""An object store on any S3, through the minio SDK. The only place that knows it and urllib3."""
+"""An object store on any S3, through the minio SDK. Its errors become ours here."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import certifi
-import urllib3
 from minio import Minio
 from minio.commonconfig import CopySource
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from pipeline.core.errors import InputTooLarge, InvalidInput, ObjectExists, ObjectNotFound, StorageUnavailable
+from pipeline.core.s3_connection import connect
 from pipeline.core.settings import Settings
 from pipeline.core.storage import ObjectInfo
 
-CONNECT_S = 2.0
-READ_S = 30.0
-SEND_BYTES = 1 << 20
 PART_BYTES = 8 << 20  # of a multipart put whose length is not known: 80 GB in its 10,000 parts
-CONNECTIONS = 64  # kept for reuse; more may be open
 META = "x-amz-meta-"
 
 
@@ -35,8 +27,8 @@ def make_store(settings: Settings) -> S3ObjectStore:
     """The store that the settings name. Connects when first used."""
     return S3ObjectStore(
         settings.s3_bucket,
-        _client(settings, settings.s3_url),
-        _client(settings, settings.s3_public_url) if settings.s3_public_url else None,
+        connect(settings, settings.s3_url),
+        connect(settings, settings.s3_public_url) if settings.s3_public_url else None,
     )
 
 
@@ -189,7 +181,7 @@ class S3ObjectStore:
 def attachment(filename: str) -> str:
     """A Content-Disposition that saves under this name, whatever it holds (RFC 6266)."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in filename)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
 
 
 def _info(key: str, found: Any, metadata: Mapping[str, str]) -> ObjectInfo:
@@ -248,69 +240,3 @@ def _translated(key: str, reader: _Reader | None = None) -> Iterator[None]:
             raise
         status = f" (status {error._code})" if isinstance(error, InvalidResponseError) else ""
         raise StorageUnavailable(f"the object store did not answer{status}: {error}") from error
-
-
-# -- the connection ---------------------------------------------------------------------------------
-def _client(settings: Settings, url: str) -> Minio:
-    place = urlsplit(url)
-    return Minio(
-        place.netloc,
-        access_key=settings.s3_access_key or None,
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        secure=place.scheme == "https",
-        region=settings.s3_region,
-        http_client=_http(),
-    )
-
-
-def _http() -> urllib3.PoolManager:
-    retry = urllib3.Retry(
-        total=3,
-        backoff_factor=0.1,
-        backoff_jitter=0.1,
-        status_forcelist=(500, 502, 503, 504),
-        respect_retry_after_header=False,  # it may name any time; callers have their own back-off
-    )
-    pools = urllib3.PoolManager(
-        maxsize=CONNECTIONS,
-        timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
-        retries=retry,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
-    )
-    pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-    return pools
-
-
-def _send_patiently(connection: HTTPConnection, data: Any) -> Iterator[Any]:
-    # urllib3 gives the sending of a whole body the *connect* timeout, which a slow line cannot keep: here
-    # each piece has the read timeout.
-    if connection.sock is None:
-        connection.connect()
-    connection.sock.settimeout(READ_S)
-    if not isinstance(data, bytes):
-        yield data
-        return
-    view = memoryview(data)
-    for start in range(0, len(view), SEND_BYTES):
-        yield view[start : start + SEND_BYTES]
-
-
-class _Connection(HTTPConnection):
-    def send(self, data: Any) -> None:
-        for piece in _send_patiently(self, data):
-            super().send(piece)
-
-
-class _SecureConnection(HTTPSConnection):
-    def send(self, data: Any) -> None:
-        for piece in _send_patiently(self, data):
-            super().send(piece)
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection

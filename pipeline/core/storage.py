@@ -94,7 +94,8 @@ class ObjectStore(Protocol):
         """Objects under a prefix in key order, after `start_after` (a key it listed). Pages by itself.
 
         Key order is by UTF-8 bytes within a folder. Across folders a server may go folder by folder, as if
-        "/" came before every other character (SeaweedFS does); each server keeps to one order.
+        "/" came before every other character (SeaweedFS does); each server keeps to one order. Do not go on
+        after a key that is a folder's name as well.
         """
 
     def copy(self, source: str, target: str) -> None:

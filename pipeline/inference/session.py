@@ -50,6 +50,8 @@ class OrtSession:
         provider = _PROVIDERS[device]
         if provider not in onnxruntime.get_available_providers():
             raise ProviderUnavailable(f"this onnxruntime has no {provider}; install the extra 'gpu'")
+        if device == "cuda":
+            onnxruntime.preload_dlls()  # CUDA and cuDNN from their wheels, where the system has none
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), _options(), providers=[_provider_with_options(provider, device_index)]

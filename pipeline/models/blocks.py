@@ -1,10 +1,14 @@
-"""Parts that the networks share: a depthwise residual block and curves over the rate."""
+"""Parts that the networks share: a depthwise residual block, and curves over the rate."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+STRIDE = 8  # pixels a cell of the blocks' grid
+PATCH = 3 * STRIDE * STRIDE
+QUALITIES = 100
 
 
 class DepthBlock(nn.Module):
@@ -27,6 +31,29 @@ class DepthBlock(nn.Module):
         return out
 
 
+def silence(module: nn.Module) -> None:
+    """Zeroes the end of every residual branch: the blocks then pass on what they are given."""
+    for block in module.modules():
+        if isinstance(block, DepthBlock):
+            for last in (block.space_out, block.mix_out):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+
+def rate_of_quality(quality: Tensor) -> Tensor:
+    """The rate t in [0, 1] of a quality from 1 to 100."""
+    return (quality - 1) / (QUALITIES - 1)
+
+
+def between_anchors(anchors: Tensor, t: Tensor) -> Tensor:
+    """Rows of anchors, (A, C), at rates t in [0, 1], (B,), linear in between; shape (B, C, 1, 1)."""
+    last = anchors.shape[0] - 1
+    position = t.clamp(0, 1) * last
+    low = position.floor().long().clamp(max=last - 1)
+    part = (position - low)[:, None]
+    return (anchors[low] * (1 - part) + anchors[low + 1] * part)[:, :, None, None]
+
+
 class RateCurve(nn.Module):
     """A number for each channel at every rate t in [0, 1], linear between learned anchors.
 
@@ -39,8 +66,4 @@ class RateCurve(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """Values of shape (B, C, 1, 1) for rates of shape (B,)."""
-        last = self.anchor.shape[0] - 1
-        position = t.clamp(0, 1) * last
-        low = position.floor().long().clamp(max=last - 1)
-        part = (position - low)[:, None]
-        return (self.anchor[low] * (1 - part) + self.anchor[low + 1] * part)[:, :, None, None]
+        return between_anchors(self.anchor, t)

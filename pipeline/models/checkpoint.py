@@ -1,4 +1,4 @@
-"""Checkpoints of the compression network, in two forms.
+"""Checkpoints of compression networks, in two forms.
 
 `*.pt` holds what a run needs to go on exactly where it was (live weights, optimiser, step); `*.safetensors`
 holds the averaged weights only, and is what ships beside the artifact so that anybody can train on.
@@ -10,17 +10,25 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from pipeline.models.compression import CompressionModel
-from pipeline.models.shape import Shape
+from pipeline.models.compression import CompressionModel, Shape
 
 
-def save_run(path: Path, model: CompressionModel, **more: Any) -> None:
+class Shaped(Protocol):
+    """A network that is built from a dataclass of sizes, `shape`."""
+
+    @property
+    def shape(self) -> Any: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+
+def save_run(path: Path, model: Shaped, **more: Any) -> None:
     """Writes a `.pt` checkpoint, atomically: a killed run leaves the last one.
 
     Args:
@@ -33,7 +41,7 @@ def save_run(path: Path, model: CompressionModel, **more: Any) -> None:
     os.replace(part, path)
 
 
-def save_weights(path: Path, model: CompressionModel, **facts: int | float) -> None:
+def save_weights(path: Path, model: Shaped, **facts: int | float) -> None:
     """Writes a `.safetensors` checkpoint; its header holds the network's size and facts (steps, seconds)."""
     header = {"shape": json.dumps(asdict(model.shape)), "facts": json.dumps(facts)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +62,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_model(path: Path) -> CompressionModel:
-    """The averaged model of a checkpoint, ready to evaluate."""
+    """The averaged model of a checkpoint of format version 0, ready to evaluate."""
     saved = load_checkpoint(path)
     model = CompressionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])

@@ -1,121 +1,113 @@
-"""The compression network, version 1: an autoencoder with a mean-scale hyperprior, one model for every rate.
+"""The compression network: a convolutional autoencoder on one grid of 1/8 of the image's size.
 
-    x -- g_a -- y -- * gain -- minus mean -- round -- r -- plus mean -- / gain -- y_hat -- g_s -- x_hat
-                          |        |                |         |
-                          h_a -- z (rounded) -- entropy parameters: a mean and one of 64 scales for each r
-                                                (for one half of r corrected by the other: context)
+    x ── PixelUnshuffle(8) ── stem 1x1 ── DepthBlock x k ── 1x1 ── y ── * gain ── round ── q   (g_a)
+                                                                                      │ entropy coder
+    x_hat ── PixelShuffle(8) ── 1x1 ── DepthBlock x k ── 1x1 ── y_hat ── * inverse gain ── q    (g_s)
 
-The rate t acts on y only (gain before rounding, its inverse after), never inside g_a: a search over rates
-runs g_a once.
+1024x1024x3 becomes 128x128xC. Every operation sees a bounded neighbourhood: k blocks look k cells (8k
+pixels) to each side. 1x1 and depthwise 3x3 convolutions with ReLU only, after the measurements of DCVC-RT
+(Jia et al., CVPR 2025): memory traffic, not arithmetic, is what such a network waits for.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.blocks import RateCurve
+from pipeline.models.blocks import PATCH, STRIDE, DepthBlock, between_anchors
 from pipeline.models.factorised_prior import FactorisedPrior
-from pipeline.models.gaussian import level_of_log2_scale, residual_bits
-from pipeline.models.hyperprior import LARGEST_Z, Z_BITS, Context, EntropyParameters, HyperEncoder, first_half
-from pipeline.models.shape import QUALITIES, Shape
-from pipeline.models.straight_through import clamp_inward, round_through
-from pipeline.models.transforms import Decoder, Encoder
 
-LAMBDA_RANGE = (0.001, 0.2)  # weight of 255^2 * MSE against bits a pixel, at quality 1 and 100
+LAMBDA_RANGE = (0.0006, 0.2)  # weight of 255^2 * MSE against bits a pixel, at quality 1 and 100
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of a network. Channels in the trunk and in y, blocks in each half, anchors of the gain curve."""
+
+    channels: int = 96
+    latent_channels: int = 96
+    blocks: int = 3
+    anchors: int = 8
+
+
+class Encoder(nn.Module):
+    """g_a: image in [0, 1], (B, 3, 8h, 8w), to y, (B, C, h, w)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(PATCH, shape.channels, 1)
+        self.blocks = nn.Sequential(*(DepthBlock(shape.channels) for _ in range(shape.blocks)))
+        self.head = nn.Conv2d(shape.channels, shape.latent_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.blocks(self.stem(F.pixel_unshuffle(x - 0.5, STRIDE))))
+        return out
+
+
+class Decoder(nn.Module):
+    """g_s: y_hat, (B, C, h, w), to an image around [0, 1] (not clipped), (B, 3, 8h, 8w)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(shape.latent_channels, shape.channels, 1)
+        self.blocks = nn.Sequential(*(DepthBlock(shape.channels) for _ in range(shape.blocks)))
+        self.head = nn.Conv2d(shape.channels, PATCH, 1)
+
+    def forward(self, y_hat: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.head(self.blocks(self.stem(y_hat))), STRIDE) + 0.5
+
+
+class GainCurve(nn.Module):
+    """A gain for each channel at every rate t in [0, 1], log-linear between learned anchors."""
+
+    def __init__(self, anchors: int, channels: int) -> None:
+        super().__init__()
+        self.log_gain = nn.Parameter(torch.zeros(anchors, channels))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Gains of shape (B, C, 1, 1) for rates of shape (B,)."""
+        return between_anchors(self.log_gain, t).exp()
 
 
 @dataclass(frozen=True)
 class Coded:
-    """What training needs of one pass: x_hat (B, 3, H, W); bits of y and of z of each image, (B,)."""
+    """What training needs of one pass: x_hat (B, 3, H, W) and the bits of each image, (B,)."""
 
     x_hat: Tensor
-    y_bits: Tensor
-    z_bits: Tensor
-
-    @property
-    def bits(self) -> Tensor:
-        return self.y_bits + self.z_bits
+    bits: Tensor
 
 
 class CompressionModel(nn.Module):
-    """Everything that is trained together.
-
-    Attributes:
-        log_gain, log_inverse_gain: Natural logarithms of what multiplies y, and of what multiplies it back.
-        log2_spread: Usual scale of y * gain, base 2: the origin of the entropy parameters.
-        log_step: Natural logarithm of the step of z's quantiser.
-    """
+    """Encoder, gains, prior and decoder: everything that is trained together."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.g_a, self.g_s = Encoder(shape), Decoder(shape)
-        self.h_a, self.parameters_of = HyperEncoder(shape), EntropyParameters(shape)
-        self.log_gain = RateCurve(shape.anchors, shape.latent_channels)
-        self.log_inverse_gain = RateCurve(shape.anchors, shape.latent_channels)
-        self.log2_spread = RateCurve(shape.anchors, shape.latent_channels)
-        self.log_step = RateCurve(shape.anchors, shape.hyper_channels)
-        self.prior = FactorisedPrior(shape.hyper_channels)
-        self.context = Context(shape)
+        self.g_a = Encoder(shape)
+        self.g_s = Decoder(shape)
+        self.gain = GainCurve(shape.anchors, shape.latent_channels)
+        self.inverse_gain = GainCurve(shape.anchors, shape.latent_channels)
+        self.prior = FactorisedPrior(shape.latent_channels)
 
     def forward(self, x: Tensor, t: Tensor) -> Coded:
         """Codes images at rates t.
 
-        In training the rate is that of values with uniform noise (smooth), while everything that the decoder
-        computes gets rounded values with a straight-through gradient (Minnen and Singh, ICIP 2020).
+        In training the rate is that of y with uniform noise (smooth), while the decoder gets rounded symbols
+        with a straight-through gradient (Minnen and Singh, ICIP 2020); otherwise both are of rounded symbols.
 
         Args:
-            x: Images in [0, 1], float (B, 3, 64h, 64w).
+            x: Images in [0, 1], float (B, 3, 8h, 8w).
             t: Rates in [0, 1], float (B,); 0 is quality 1, 1 is quality 100.
         """
-        y = self.g_a(x).float()
-        with torch.autocast(x.device.type, enabled=False):
-            y_hat, y_bits, z_bits = self.code(y, t)
-        return Coded(x_hat=self.g_s(y_hat).float(), y_bits=y_bits, z_bits=z_bits)
-
-    def code(self, y: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the decoder gets of y, and the bits of y and z."""
-        gain, inverse_gain = self.log_gain(t).exp(), self.log_inverse_gain(t).exp()
-        log2_spread = self.log2_spread(t)
-        spread = log2_spread.exp2()
-        scaled = y * gain
-        z_hat, z_bits = self._code_z(self.h_a(scaled / spread, t), t)
-        log2_scale, mean, features = self.parameters_of(z_hat, t)
-        first = first_half(scaled)
-        told = round_through(scaled - mean * spread) * first
-        scale_correction, mean_correction = self.context(told, features)
-        mean = (mean + mean_correction * (1 - first)) * spread
-        log2_scale = log2_scale + scale_correction * (1 - first)
-        level = level_of_log2_scale(log2_scale + log2_spread)
-        if self.parameters_of.scale.quantised:
-            level = round_through(level)
-        residual = scaled - mean
-        rounded = round_through(residual)
-        bits = residual_bits(_noisy(residual) if self.training else rounded, level)
-        return (rounded + mean) * inverse_gain, bits.sum(dim=(1, 2, 3)), z_bits
-
-    def _code_z(self, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        step = self.log_step(t).exp()
-        if self.parameters_of.widen.quantised:
-            step = round_through(step * 2**Z_BITS).clamp_min(1) / 2**Z_BITS
-        scaled = z / step
-        rounded = round_through(scaled)
-        bits = self.prior.bits(_noisy(scaled) if self.training else rounded, 1 / step)
-        limit = LARGEST_Z / 2**Z_BITS
-        return clamp_inward(rounded * step, -limit, limit), bits
-
-
-def _noisy(x: Tensor) -> Tensor:
-    return x + torch.rand_like(x) - 0.5
-
-
-def rate_of_quality(quality: Tensor) -> Tensor:
-    """The rate t in [0, 1] of a quality from 1 to 100."""
-    return (quality - 1) / (QUALITIES - 1)
+        gain, inverse_gain = self.gain(t), self.inverse_gain(t)
+        scaled = self.g_a(x).float() * gain
+        rounded = scaled + (scaled.round() - scaled).detach()
+        noisy = scaled + torch.rand_like(scaled) - 0.5 if self.training else rounded
+        x_hat = self.g_s(rounded * inverse_gain).float()
+        return Coded(x_hat=x_hat, bits=self.prior.bits(noisy, gain))
 
 
 def distortion_weight(t: Tensor) -> Tensor:
@@ -124,7 +116,6 @@ def distortion_weight(t: Tensor) -> Tensor:
     return low * (high / low) ** t
 
 
-def rate_of_weight(weight: float) -> float:
-    """The rate t whose lambda this is."""
-    low, high = LAMBDA_RANGE
-    return math.log(weight / low) / math.log(high / low)
+def receptive_field_px(shape: Shape) -> int:
+    """Pixels that either half looks beyond its own cell, to each side."""
+    return shape.blocks * STRIDE

@@ -1,9 +1,8 @@
-"""A start as a linear transform: the network begins as a Karhunen-Loève transform in two stages.
+"""A start as a linear transform: the network begins as the Karhunen-Loève transform of 8x8x3 patches.
 
 The KLT is the orthonormal transform that packs most energy into the first channels. The encoder's stem takes
-the first vectors of 8x8x3 patches, its last convolution those of 2x2 neighbouring cells (in four of its nine
-taps); the decoder starts as the transpose of both, and every residual branch ends in zeros. Before the first
-step the codec is already a transform codec with uniform quantisers and one Gaussian a channel.
+its first vectors, the decoder's head their transpose, and every residual branch ends in zeros: before the
+first step the codec is already a transform codec with uniform quantisers.
 """
 
 from __future__ import annotations
@@ -14,16 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.blocks import DepthBlock
+from pipeline.models.blocks import PATCH, STRIDE, silence
 from pipeline.models.compression import CompressionModel, distortion_weight
-from pipeline.models.gaussian import SMALLEST_SCALE
-from pipeline.models.shape import STRIDE
 
-_Z_DEVIATION = 2.0
+
+def patch_statistics(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and KLT of the 8x8x3 patches of images.
+
+    Args:
+        images: Float (B, 3, 8h, 8w) in [0, 1].
+
+    Returns:
+        Mean (192,), eigenvectors as rows (192, 192) with the strongest first, and their variances (192,).
+    """
+    cells = F.pixel_unshuffle(images - 0.5, STRIDE)
+    return karhunen_loeve(cells.permute(1, 0, 2, 3).reshape(PATCH, -1))
 
 
 def karhunen_loeve(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and KLT of samples, (dimensions, count).
+    """Mean and KLT of samples, (dimensions, count), computed in float64.
 
     Returns:
         Mean (d,), eigenvectors as rows (d, d) with the strongest first, and their variances (d,).
@@ -37,59 +45,33 @@ def karhunen_loeve(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def start_as_klt(model: CompressionModel, images: Tensor) -> None:
-    """Sets a fresh model's weights so that it is the KLT codec of these images, (B, 3, 64h, 64w)."""
-    cells = F.pixel_unshuffle(images - 0.5, STRIDE)
-    mean, vectors, _ = karhunen_loeve(_columns(cells))
+    """Sets a fresh model's weights so that it is the KLT codec of these images, (B, 3, 8h, 8w) in [0, 1]."""
+    mean, vectors, variances = patch_statistics(images)
     used = vectors[: model.shape.channels]
-    _set(model.g_a.stem, used[:, :, None, None], -used @ mean)
-    _set(model.g_s.head, used.T[:, :, None, None], mean)
-    pairs = F.pixel_unshuffle(F.conv2d(cells, used[:, :, None, None], -used @ mean), 2)
-    mean, vectors, variances = karhunen_loeve(_columns(pairs))
-    used = vectors[: model.shape.latent_channels]
-    kernel = torch.zeros_like(model.g_a.head.weight)
-    kernel[:, :, 1:, 1:] = used.reshape(-1, model.shape.channels, 2, 2)
-    _set(model.g_a.head, kernel, -used @ mean)
-    _set(model.g_s.stem, used.T[:, :, None, None], mean)
-    for block in model.modules():
-        if isinstance(block, DepthBlock):
-            for last in (block.space_out, block.mix_out):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-    _start_rates(model, variances[: model.shape.latent_channels].sqrt())
-    _start_z(model, images)
+    model.g_a.stem.weight.copy_(used[:, :, None, None])
+    model.g_a.stem.bias.copy_(-used @ mean)  # type: ignore[union-attr]
+    model.g_s.head.weight.copy_(used.T[:, :, None, None])
+    model.g_s.head.bias.copy_(mean)  # type: ignore[union-attr]
+    for linear in (model.g_a.head, model.g_s.stem):
+        _make_identity(linear)
+    silence(model)
+    _start_gains(model)
+    model.prior.start_from_deviation(variances[: model.shape.latent_channels].sqrt())
 
 
-def _columns(x: Tensor) -> Tensor:
-    return x.permute(1, 0, 2, 3).reshape(x.shape[1], -1)
+def _make_identity(linear: nn.Conv2d) -> None:
+    nn.init.dirac_(linear.weight)
+    nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
 
 
-def _set(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
-    conv.weight.copy_(weight)
-    conv.bias.copy_(bias)  # type: ignore[union-attr]
+def _start_gains(model: CompressionModel) -> None:
+    """Quantiser steps that balance rate and distortion in the high-rate limit.
 
-
-def _start_rates(model: CompressionModel, deviation: Tensor) -> None:
-    """Quantiser steps that balance rate and distortion in the high-rate limit, and the scales that follow.
-
-    With bits -1/2 log2 D a coefficient and 3 samples a pixel, the slope of bpp + lambda 255^2 MSE vanishes at
-    D = 3 / (2 ln 2 lambda 255^2); a uniform quantiser of step s has D = s^2 / 12.
+    With bits -1/2 log2 D a coefficient, 64 pixels and 192 samples a cell, the slope of bpp + lambda 255^2 MSE
+    vanishes at D = 3 / (2 ln 2 lambda 255^2); a uniform quantiser of step s has D = s^2 / 12.
     """
-    t = torch.linspace(0, 1, model.shape.anchors)
-    distortion = 3 / (2 * math.log(2) * distortion_weight(t) * 255**2)
-    log_step = (0.5 * (12 * distortion).log())[:, None].expand_as(model.log_gain.anchor)
-    model.log_gain.anchor.copy_(-log_step)
-    model.log_inverse_gain.anchor.copy_(log_step)
-    log2_spread = deviation.log2()[None] - log_step / math.log(2)
-    model.log2_spread.anchor.copy_(log2_spread.clamp_min(math.log2(SMALLEST_SCALE)))
-
-
-def _start_z(model: CompressionModel, images: Tensor) -> None:
-    """Scales h_a's output, so that z has a spread of a few quantiser steps, and its prior with it."""
-    t = torch.full((images.shape[0],), 0.5)
-    y = model.g_a(images) * model.log_gain(t).exp() / model.log2_spread(t).exp2()
-    z = model.h_a(y, t)
-    last = model.h_a.down_again
-    factor = _Z_DEVIATION / z.std(dim=(0, 2, 3))
-    last.weight.mul_(factor[:, None, None, None])
-    last.bias.copy_(-z.mean(dim=(0, 2, 3)) * factor)  # type: ignore[union-attr]
-    model.prior.start_from_deviation(torch.full((model.shape.hyper_channels,), _Z_DEVIATION))
+    anchors = torch.linspace(0, 1, model.shape.anchors)
+    distortion = 3 / (2 * math.log(2) * distortion_weight(anchors) * 255**2)
+    log_step = 0.5 * (12 * distortion).log()
+    model.gain.log_gain.copy_(-log_step[:, None].expand_as(model.gain.log_gain))
+    model.inverse_gain.log_gain.copy_(log_step[:, None].expand_as(model.inverse_gain.log_gain))

@@ -40,6 +40,23 @@ def to_tensor(images_hwc: np.ndarray) -> Tensor:
     return torch.from_numpy(images_hwc).permute(0, 3, 1, 2).float().div_(255)
 
 
+def dev_images(directory: Path | None, count: int, cell_px: int) -> list[Tensor]:
+    """About `count` photographs, float (1, 3, H, W), evenly spaced in the order of their paths.
+
+    What is left over of whole cells at their right and lower borders is cut off.
+    """
+    if directory is None:
+        return []
+    photos = load_photos([directory])
+    chosen = photos[:: max(1, len(photos) // count)][:count]
+    return [to_tensor(_whole_cells(photo, cell_px)[None]) for photo in chosen]
+
+
+def _whole_cells(photo: np.ndarray, cell_px: int) -> np.ndarray:
+    height, width = photo.shape[:2]
+    return photo[: height // cell_px * cell_px, : width // cell_px * cell_px]
+
+
 class PatchSampler:
     """Draws random patches, each pixel of the set about equally often, flipped and turned at random."""
 

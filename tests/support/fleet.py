@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
@@ -12,6 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
+
+import httpx
+import redis
 
 from pipeline.core.artifact import built_in_digest
 from pipeline.core.errors import ObjectNotFound
@@ -29,7 +33,7 @@ from pipeline.core.jobs import (
 from pipeline.core.keys import JobKeys
 from pipeline.core.ledger import CONTROL, JobView, LedgerJob
 from pipeline.core.queue import Sender, make_celery, queue_name
-from pipeline.core.redis_ledger import make_ledger
+from pipeline.core.redis_ledger import PREFIX, make_ledger
 from pipeline.core.s3 import make_store
 from pipeline.core.settings import Settings
 from pipeline.operations import Registry
@@ -53,6 +57,7 @@ class Fleet:
         self.ledger = make_ledger(settings)
         self.store = make_store(settings)
         self.sender = Sender(make_celery(settings), self.ledger)
+        self.redis = redis.Redis.from_url(settings.redis_url, decode_responses=True)
 
     # -- processes ------------------------------------------------------------------------------------
     def worker(self, name: str, *, role: str = "device", **changes: object) -> None:
@@ -71,6 +76,15 @@ class Fleet:
 
     def wait_workers(self, count: int, timeout_s: float = 60) -> None:
         wait_for(lambda: len(self.ledger.workers()) >= count, timeout_s, f"{count} workers")
+
+    def api(self, timeout_s: float = 30) -> str:
+        """Starts an API process; returns its address once it answers."""
+        settings = self.settings.model_copy(update={"api_port": servers.free_port()})
+        env = environment(settings)
+        self._start(servers.Program("api", (sys.executable, "-m", "api"), env))
+        url = f"http://{settings.api_host}:{settings.api_port}"
+        wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200, timeout_s, "the API")
+        return url
 
     def program(self, name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
         self._start(servers.Program(name, argv, dict(env)))
@@ -93,6 +107,25 @@ class Fleet:
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
+
+    def events(self, prefix: str = "", event: str = "") -> list[dict[str, Any]]:
+        """Log records of the processes whose name begins so (log_format="json"), in the order of time."""
+        found = []
+        for path in self.directory.glob(f"{prefix}*.log"):
+            for line in path.read_text().splitlines():
+                if line.startswith("{") and line.endswith("}"):  # others are not ours, or cut by a kill
+                    record = json.loads(line)
+                    if event in ("", record.get("event")):
+                        found.append({**record, "from": path.stem})
+        return sorted(found, key=lambda record: str(record["timestamp"]))
+
+    def running(self, queue: str) -> set[str]:
+        """The entries of a queue that have begun and not finished, as "job/entry"."""
+        return set(self.redis.zrange(f"{PREFIX}running:{queue}", 0, -1))
+
+    def sent(self, queue: str) -> set[str]:
+        """The entries of a queue that were sent and have not begun, as "job/entry"."""
+        return set(self.redis.zrange(f"{PREFIX}sent:{queue}", 0, -1))
 
     def _start(self, program: servers.Program) -> None:
         done = threading.Event()

@@ -1,4 +1,4 @@
-"""A decoder of rANS streams in plain Python, written from the words of docs/format.md, not from the codec."""
+"""A decoder of rANS streams in plain Python, written from the specification heading `pipeline.codec.rans`."""
 
 from __future__ import annotations
 

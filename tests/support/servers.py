@@ -75,6 +75,19 @@ class RunningValkey(RunningServer):
         shutil.rmtree(self._data / "appendonlydir")
         self.start()
 
+    def restart_cut(self, cut_bytes: int) -> int:
+        """Kills it and cuts the end of its append-only file off, as a power failure would, then starts it.
+
+        Returns:
+            How many bytes there were to cut.
+        """
+        self.kill()
+        (path,) = self._data.glob("appendonlydir/*.incr.aof")
+        size_bytes = path.stat().st_size
+        os.truncate(path, max(size_bytes - cut_bytes, 0))
+        self.start()
+        return min(size_bytes, cut_bytes)
+
 
 @dataclass(frozen=True)
 class S3Place:

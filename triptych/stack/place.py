@@ -32,6 +32,7 @@ def held(data: Path) -> Iterator[None]:
         except BlockingIOError:
             where = running_url(data)
             raise CommandError(f"Triptych runs in {data} already{f', at {where}' if where else ''}") from None
+        (data / ADDRESS).unlink(missing_ok=True)  # of a stack that was killed
         try:
             yield
         finally:
@@ -62,7 +63,7 @@ def _address(data: Path) -> dict[str, Any] | None:
     try:
         with (data / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return None  # nobody holds it: what is written there is from a stack that was killed
+        return None  # nobody holds it: an address there is a killed stack's
     except BlockingIOError:
         pass  # somebody does
     except OSError:

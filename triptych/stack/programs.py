@@ -88,7 +88,7 @@ def make_plan(data: Path, runtime: Path, *, workers: int, port: int) -> Plan:
             _worker("control", 1, runtime, 4),
             _worker("device", workers, runtime, 5),
         ),
-        environment={**environment, **_own_packages()},
+        environment={**environment, **_own_packages(), "TMPDIR": str(runtime)},
         health=runtime,
     )
 

@@ -52,7 +52,8 @@ def temporary_stack(*, workers: int | None, say: Say) -> Iterator[RunningStack]:
     """A stack whose data is gone with it."""
     data = Path(tempfile.mkdtemp(prefix="triptych-data-"))
     try:
-        with running_stack(data, workers=workers, port=None, say=say) as stack:
+        # A port of its own, not the usual one: many of these may start in the same moment.
+        with running_stack(data, workers=workers, port=servers.free_port(), say=say) as stack:
             yield stack
     finally:
         shutil.rmtree(data, ignore_errors=True)
@@ -78,7 +79,7 @@ def running_stack(data: Path, *, workers: int | None, port: int | None, say: Say
         logs.mkdir(mode=0o700, exist_ok=True)
         count = workers or _cores()
         try:
-            plan = make_plan(data, runtime, workers=count, port=port or _usual_port())
+            plan = make_plan(data, runtime, workers=count, port=_port(port))
         except servers.ServerMissing as error:
             raise CommandError(str(error)) from error
         say(f"starting Triptych with {count} worker{'' if count == 1 else 's'}")
@@ -113,14 +114,22 @@ def _runtime_directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def _usual_port() -> int:
+def _port(wanted: int | None) -> int:
+    """The port that was asked for, or the usual one, or a free one.
+
+    Raises:
+        CommandError: The one that was asked for is taken; its holder would seem to be our API.
+    """
+    port = wanted or USUAL_PORT
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the API does
         try:
-            probe.bind((servers.HOST, USUAL_PORT))
-        except OSError:
+            probe.bind((servers.HOST, port))
+        except OSError as error:
+            if wanted:
+                raise CommandError(f"port {port} cannot be used: {error.strerror}") from error
             return servers.free_port()
-    return USUAL_PORT
+    return port
 
 
 def _cores() -> int:
@@ -144,8 +153,10 @@ def _start(plan: Plan, supervisor: Supervisor, workers: int) -> None:
 def _wait(supervisor: Supervisor, ready: Callable[[], bool], name: str) -> None:
     """Waits until a process is ready; one that ends instead has its last words shown."""
     deadline = time.monotonic() + READY_S
-    while not ready():
-        broken = supervisor.broken()
+    while True:
+        broken = supervisor.broken()  # first: somebody else may answer at an address that ours did not get
+        if not broken and ready():
+            return
         late = time.monotonic() > deadline
         if broken or late:
             culprit = name if late or name in broken else broken[0]

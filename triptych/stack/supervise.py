@@ -73,7 +73,9 @@ def start_supervisor(
     """
     socket = runtime / "supervisor.sock"
     configuration = runtime / "supervisord.conf"
-    sections = [_itself(socket, runtime), *(_section(process, logs) for process in processes)]
+    # supervisor expands the path of a log twice, so no escape protects a "%" in it: it goes by another name.
+    (runtime / "logs").symlink_to(logs)
+    sections = [_itself(socket, runtime), *(_section(process, runtime / "logs") for process in processes)]
     configuration.touch(mode=0o600)
     configuration.write_text("\n".join(sections))
     argv = (sys.executable, "-m", "supervisor.supervisord", "--nodaemon", f"--configuration={configuration}")

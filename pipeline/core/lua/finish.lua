@@ -38,5 +38,10 @@ if items > 0 and tonumber(ARGV[9]) > 0 then
   redis.call('HSET', P .. 'pace', fields[4], tostring(pace and 0.8 * tonumber(pace) + 0.2 * measured or measured))
 end
 if rec then drop(id, entry, rec) else stop_waiting(queue, owner, id, entry) end
+-- Also what it left out for a death that the server has forgotten with its last second.
+for item in string.gmatch(ARGV[8], '%d+') do
+  local suspect = entry .. '.' .. item
+  if add_suspect(id, suspect) and state ~= 'cancelling' then wait_last(queue, owner, id, suspect) end
+end
 settle(id)
 return 'won'

@@ -158,10 +158,10 @@ local function suspects_of(id, shard)
   return found
 end
 
-local function add_suspect(id, owner, queue, entry, deaths)
-  if redis.call('HSETNX', P .. 'suspects:' .. id, entry, deaths) == 0 then return end
+local function add_suspect(id, entry)
+  if redis.call('HSETNX', P .. 'suspects:' .. id, entry, 0) == 0 then return false end -- 0 deaths when alone
   redis.call('HINCRBY', job_key(id), 'entries', 1)
-  if deaths > 0 then wait_last(queue, owner, id, entry) end
+  return true
 end
 
 local MAX_ATTEMPTS, MAX_QUIET_DEATHS = 5, 3
@@ -193,7 +193,8 @@ local function account_death(id, entry, rec)
       deaths = redis.call('HINCRBY', P .. 'suspects:' .. id, entry, 1)
     elseif is_shard(entry) then
       for item in string.gmatch(rec.native, '%d+') do
-        add_suspect(id, rec.owner, rec.queue, entry .. '.' .. item, 1)
+        local suspect = entry .. '.' .. item
+        if add_suspect(id, suspect) then wait_last(rec.queue, rec.owner, id, suspect) end
       end
     end
   end

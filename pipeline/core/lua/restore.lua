@@ -11,7 +11,11 @@ end
 redis.call('SADD', P .. 'queues', queue)
 redis.call('HSET', job_key(id), 'paused', wanted.paused, 'priority', wanted.priority, 'expires_at',
   wanted.expires_at)
-if wanted.expires_at ~= '' then redis.call('ZADD', P .. 'expiry', wanted.expires_at, id) end
+if wanted.expires_at ~= '' then
+  redis.call('ZADD', P .. 'expiry', wanted.expires_at, id)
+else
+  redis.call('ZREM', P .. 'expiry', id)
+end
 if wanted.plan_token ~= '' and job_field(id, 'plan_token') == '' then
   redis.call('HSET', job_key(id), 'plan_token', wanted.plan_token, 'shards', wanted.shards, 'items', wanted.items)
   redis.call('HINCRBY', job_key(id), 'entries', wanted.shards)
@@ -25,7 +29,7 @@ for _, found in ipairs(wanted.finished) do
     for i, name in ipairs({ 'succeeded', 'failed', 'cancelled' }) do
       redis.call('HINCRBY', job_key(id), name, found[2 + i])
     end
-    for _, item in ipairs(found[6]) do add_suspect(id, owner, queue, entry .. '.' .. item, 0) end
+    for _, item in ipairs(found[6]) do add_suspect(id, entry .. '.' .. item) end
     local rec = record(id, entry)
     if rec then drop(id, entry, rec) else stop_waiting(queue, owner, id, entry) end
   end
@@ -50,8 +54,10 @@ elseif job_field(id, 'state') ~= 'cancelling' then
   lines_up(CONTROL, 'plan', place)
 end
 if job_field(id, 'finalising') then lines_up(CONTROL, 'finalise', place) end
-wake(queue, owner, id)
-wake(CONTROL, owner, id)
+for _, line in ipairs({ queue, CONTROL }) do
+  unwake(line, owner, id)
+  wake(line, owner, id) -- paused and at the priority that storage says
+end
 if wanted.cancelled ~= '' then cancel_job(id, wanted.cancelled, '') end
 settle(id)
 return 1

@@ -45,7 +45,7 @@ for i = 1, #sent, 2 do
   local id, entry = split(sent[i])
   local rec = record(id, entry)
   if rec and is_lost(rec, entry_key(id, entry), tonumber(sent[i + 1])) then
-    if tonumber(rec.sends) >= tonumber(ARGV[3]) then
+    if tonumber(rec.sends) >= tonumber(ARGV[3]) and entry ~= 'finalise' then -- a job must end
       drop(id, entry, rec)
       cancel_job(id, 'undeliverable', 'messages for this job were sent ' .. ARGV[3] .. ' times and nobody began')
       settle(id)

@@ -46,7 +46,7 @@ def ledger() -> Ledger:
 @pytest.fixture
 def settings() -> Settings:
     return Settings(
-        extra_operations="tests.support.operations", max_body_bytes=64 * 1024, max_input_bytes=10_000
+        extra_operations="tests.support.operations", max_body_bytes=128 * 1024, max_input_bytes=10_000
     )
 
 

@@ -55,7 +55,7 @@ def test_wrong_params_are_named(client: AppClient) -> None:
     assert [error["field"] for error in document["errors"]] == ["steps.0.params.seconds"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'"text"', b"\xff\xfe", b"[1]"])
+@pytest.mark.parametrize("content", [b"", b"{", b'"text"', b"\xff\xfe", b"\xc0", b"[" * 100_000, b"[1]"])
 def test_bodies_that_are_no_json_object(client: AppClient, content: bytes) -> None:
     """A body that is no JSON object gets 422."""
     answer = client.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"})

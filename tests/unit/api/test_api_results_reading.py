@@ -35,7 +35,7 @@ class Written:
         lines = [ResultLine(index=i, custom_id=f"c{i}", status="succeeded", output=f"o{i}") for i in good]
         error = {"code": "x", "message": "y"}
         lines += [ResultLine(index=i, custom_id=f"c{i}", status="failed", error=error) for i in bad]
-        text = "".join(f"{line.model_dump_json()}\n" for line in lines)
+        text = "".join(f"{line.model_dump_json(exclude_none=True)}\n" for line in lines)
         self.store.put(KEYS.shard_results(entry, name), text.encode())
         self.winners[entry] = name
 

@@ -55,8 +55,8 @@ class World:
     def keys(self, prefix: str = "") -> list[str]:
         return [found.key for found in self.store.list(prefix)]
 
-    def plan(self, job_id: str, shards: list[list[str]]) -> None:
-        """Plans a job: a list of custom ids a shard."""
+    def plan(self, job_id: str, shards: list[list[str]], *, sent: bool = False) -> None:
+        """Plans a job: a list of custom ids a shard. `sent`: its plan message is with the broker already."""
         keys, token, index = JobKeys(job_id), "plan", 0
         for number, names in enumerate(shards):
             items = [
@@ -68,9 +68,10 @@ class World:
             index += len(names)
         plan = Plan(token=token, shards=len(shards), items=index)
         self.store.put(keys.plan, plan.model_dump_json().encode())
-        lease = self._begin(job_id, "plan", CONTROL)
+        lease = None if sent else self._begin(job_id, "plan", CONTROL)
         self.ledger.planned(job_id, token, len(shards), index)
-        self.ledger.finish_control(lease)
+        if lease is not None:
+            self.ledger.finish_control(lease)
 
     def finish(
         self,
@@ -90,7 +91,7 @@ class World:
             sum(line.status == "cancelled" for line in lines),
             held,
         )
-        text = "".join(f"{line.model_dump_json()}\n" for line in lines)
+        text = "".join(f"{line.model_dump_json(exclude_none=True)}\n" for line in lines)  # as workers do
         self.store.put(JobKeys(job_id).shard_results(entry, str(name)), text.encode())
         self.ledger.finish(lease, str(name), seconds=0.1)
         return str(name)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
 import httpx
 import pytest
 
@@ -126,3 +130,47 @@ def test_an_address_that_is_none(url: str) -> None:
     """A wrong address is said at once, not tried again."""
     with pytest.raises(Unreachable), Client(url) as client:
         client.operations()
+
+
+def test_an_interrupted_watch_has_ended_when_the_interrupt_arrives(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs in the client's thread is cancelled and gone: the client can be used at once."""
+    waiting, real = threading.Event(), threading.Event.wait
+
+    def interrupted(event: threading.Event, timeout: float | None = None) -> bool:
+        monkeypatch.setattr(threading.Event, "wait", real)
+        assert waiting.wait(5)
+        raise KeyboardInterrupt
+
+    async def silence(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/events"):
+            waiting.set()
+            await asyncio.sleep(60)
+        return await api.handle(request)
+
+    with Client(API, http=httpx.MockTransport(silence)) as slow:
+        job = slow.create_job("squeeze", INPUTS)
+        monkeypatch.setattr(threading.Event, "wait", interrupted)
+        watching = slow.watch(job.id)
+        with pytest.raises(KeyboardInterrupt):
+            next(watching)
+        assert slow.cancel_job(job.id).state is JobState.CANCELLED
+
+
+def test_an_interrupt_before_the_loop_knows_leaves_nothing(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No coroutine that is never awaited (a warning, and so an error here), and the client goes on."""
+    real = client._loop.call_soon_threadsafe
+    interrupts = iter([KeyboardInterrupt()])
+
+    def interrupted(callback: Any, *args: Any) -> Any:
+        for interrupt in interrupts:
+            raise interrupt
+        return real(callback, *args)
+
+    monkeypatch.setattr(client._loop, "call_soon_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.operations()
+    assert client.operations()[0].name == "squeeze"

@@ -41,6 +41,15 @@ def test_results_of_before_are_no_inputs(tree: Path) -> None:
     assert names("in", leave_out=Path("in/out")) == ["in/a.jpg", "in/b.jpg", "in/sub/c.png", "in/sub2/d"]
 
 
+def test_results_of_another_run_are_inputs_without_its_own_two_files(tree: Path) -> None:
+    """What `compress` wrote to a folder, `decompress` reads from it."""
+    for name in ("results.jsonl", "report.html"):
+        Path("in/out", name).write_bytes(b"{}")
+    Path("in/report.html").write_bytes(b"somebody's own")
+    assert names("in/out") == ["in/out/old.tri"]
+    assert "in/report.html" in names("in")
+
+
 def test_patterns_and_repetitions(tree: Path) -> None:
     """A pattern is expanded, in order of the arguments; what is named twice is one input."""
     assert names("in/*.jpg", "in/a.jpg", "./in/b.jpg") == ["in/a.jpg", "in/b.jpg"]

@@ -201,17 +201,19 @@ def test_a_shard_is_counted_and_its_results_are_named_for_it(bench: Bench) -> No
     assert bench.view().counts.model_dump() == {"total": 3, "succeeded": 2, "failed": 1, "cancelled": 0}
 
 
-def test_a_loser_deletes_its_results(bench: Bench) -> None:
-    """Of two runs of a shard one counts; the other's lines are gone and its outputs are the first's."""
+def test_a_loser_leaves_the_winner_alone(bench: Bench) -> None:
+    """Of two runs of a shard one counts, whose lines stay as they are."""
     job = bench.planned(spec(), items_for(bench, 3))
     late = bench.begin()
     bench.clock.now += 60  # its lease ends, another run takes over
     bench.ledger.sweep("work.bulk.cpu", 0)
     second = bench.begin()
     assert run_shard(bench.runtime, second) is Finish.WON
-    first = bench.stored(JobKeys(job.id).shard_results_prefix)
+    (won,) = bench.stored(JobKeys(job.id).shard_results_prefix)
+    lines, winners = bench.lines(won), bench.ledger.winners(job.id)
     assert run_shard(bench.runtime, late) is Finish.LOST
-    assert bench.stored(JobKeys(job.id).shard_results_prefix) == first
+    assert bench.lines(won) == lines
+    assert bench.ledger.winners(job.id) == winners == {"0": str(ResultName(second.lease.token, 3, 0, 0))}
 
 
 def test_suspects_are_left_out_and_run_alone(bench: Bench) -> None:

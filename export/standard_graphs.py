@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from export.graph import export_graph, round_weights_to_half
-from pipeline.models.compression import CompressionModel
-from pipeline.models.compression_graphs import (
+from pipeline.models.standard.graphs import (
     AnalysisGraph,
     ContextGraph,
     HyperAnalysisGraph,
     ParametersGraph,
     SynthesisGraph,
 )
+from pipeline.models.standard.model import CompressionModel
 
 _N, _H, _W = Dim("n"), Dim("h"), Dim("w")
 _LATENT = {0: _N, 2: 2 * _H, 3: 2 * _W}
@@ -104,6 +104,7 @@ def export_graphs(graphs: dict[str, GraphFile], out: Path) -> dict[str, dict[str
             inputs=tuple(graph.inputs),
             outputs=graph.outputs,
             dynamic_shapes=tuple(axes for _, axes in graph.inputs.values()),
+            all_half=False,  # tables over qualities and exact layers stay as they are
         )
         for name, graph in graphs.items()
     }

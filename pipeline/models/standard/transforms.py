@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.blocks import DepthBlock
-from pipeline.models.shape import PATCH, STRIDE, Shape
+from pipeline.models.blocks import PATCH, STRIDE, DepthBlock
+from pipeline.models.standard.shape import Shape
 
 
 class Encoder(nn.Module):

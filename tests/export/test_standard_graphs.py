@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from export.compression_graphs import GraphFile, export_graphs, graph_files
-from export.tables import integer_masses, make_tables
+from export.standard_graphs import GraphFile, export_graphs, graph_files
+from export.standard_tables import make_tables
 from pipeline.codec.entropy_tables import EntropyTables
-from pipeline.codec.rans import TOTAL
-from pipeline.models.compression import CompressionModel, rate_of_quality
-from pipeline.models.exact import ExactConv, set_quantised
-from pipeline.models.exact_layer import ExactLayer, NotExactError
-from pipeline.models.gaussian import residual_bits
-from pipeline.models.hyperprior import first_half
-from pipeline.models.klt import start_as_klt
+from pipeline.models.blocks import rate_of_quality
+from pipeline.models.standard.exact import ExactConv, set_quantised
+from pipeline.models.standard.exact_layer import ExactLayer, NotExactError
+from pipeline.models.standard.gaussian import residual_bits
+from pipeline.models.standard.hyperprior import first_half
+from pipeline.models.standard.klt import start_as_klt
+from pipeline.models.standard.model import CompressionModel
 from pipeline.training.photos import to_tensor
-from tests.export.test_compression_training import SMALL
+from tests.export.test_standard_training import SMALL
 from tests.support.codec import landscape
 
 # torch's exporter itself warns of its own deprecations.
@@ -154,12 +154,3 @@ def test_tables_load_and_fit(tmp_path: Path) -> None:
     assert tables.z(100).lowest.size == SMALL.hyper_channels
     assert tables.y.lowest.size == 64
     assert (tables.y_size == 2 * -tables.y_lowest + 2).all()
-
-
-@pytest.mark.parametrize("probabilities", [[1.0], [0.25] * 4, [1e-9, 0.999], [0.3, 0.3]])
-def test_integer_masses(probabilities: list[float]) -> None:
-    """Masses are at least 1, one more than the symbols, and sum to 65536."""
-    masses = integer_masses(np.array(probabilities))
-    assert masses.size == len(probabilities) + 1
-    assert masses.min() >= 1
-    assert masses.sum(dtype=np.int64) == TOTAL

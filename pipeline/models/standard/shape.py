@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STRIDE = 8  # pixels a cell of the trunk's grid
-PATCH = 3 * STRIDE * STRIDE
+from pipeline.models.blocks import STRIDE
+
 LATENT_STRIDE = 16  # pixels a cell of y
 HYPER_STRIDE = 64  # pixels a cell of z
-QUALITIES = 100
 
 
 @dataclass(frozen=True)
