@@ -20,6 +20,7 @@ from pipeline.training.photos import to_tensor
 from pipeline.training.standard import Recipe, Run, rate_distortion_loss, train
 from tests.support.codec import landscape
 
+CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "compression-standard" / "checkpoint.safetensors"
 SMALL = Shape(
     channels=24,
     latent_channels=32,
@@ -121,3 +122,19 @@ def test_lambda_spans_its_range() -> None:
     ratios = weights[1:] / weights[:-1]
     assert torch.allclose(ratios, ratios[0].expand(4), rtol=1e-4)
     assert rate_of_weight(float(weights[1])) == pytest.approx(0.25, abs=1e-4)
+
+
+def test_training_goes_on_from_the_published_checkpoint(photos: Path, tmp_path: Path) -> None:
+    """Its weights fit the network of today, which codes pictures it never saw as a codec should."""
+    resumed = Run(replace(recipe(photos, tmp_path, minutes=1), resume=CHECKPOINT))
+    assert resumed.state.step > 30_000
+    evaluated = resumed.evaluate()
+    assert evaluated is not None
+    lowest, highest = evaluated["rates"][0], evaluated["rates"][-1]
+    assert lowest["bpp"] < 0.1
+    assert lowest["psnr_db"] > 30
+    assert highest["bpp"] < 0.65
+    assert highest["psnr_db"] > 40
+    before = resumed.state.step
+    resumed.train_step(part=0.5)
+    assert resumed.state.step == before + 1
