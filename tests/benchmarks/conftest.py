@@ -6,6 +6,7 @@ Sizes are set by TRIPTYCH_TEST_BENCH_SCALE (a factor on the number of items, 1 b
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,3 +76,5 @@ def start_fleet(own_valkey: RunningValkey, own_s3: RunningS3, tmp_path: Path) ->
 
     yield start
     stop()
+    own_s3.stop()
+    shutil.rmtree(tmp_path / "s3")  # gigabytes, which pytest would keep for three runs

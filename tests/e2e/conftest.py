@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleet import Fleet
-from tests.support.servers import RunningS3, RunningValkey, bucket, settings_for
+from tests.support.servers import RunningS3, RunningValkey, settings_for
 
 MakeFleet = Callable[..., Fleet]
 
@@ -19,20 +19,15 @@ def make_fleet(own_valkey: RunningValkey, own_s3: RunningS3, tmp_path: Path) -> 
     fleets: list[Fleet] = []
     logs = tmp_path / "logs"
     logs.mkdir()
-    with bucket(own_s3.place) as name:
+    name = "triptych-test"  # goes with the server: deleting what is in it would take longer than the test
+    own_s3.place.client().make_bucket(name)
+    short = {"lease_s": 4.0, "lease_max_s": 20.0, "shard_target_s": 1.0, "log_format": "text"}
 
-        def make(**changes: object) -> Fleet:
-            fields = {
-                "lease_s": 4.0,
-                "lease_max_s": 20.0,
-                "shard_target_s": 1.0,
-                "log_format": "text",
-                **changes,
-            }
-            fleet = Fleet(settings_for(own_valkey.url, own_s3.place, name, **fields), logs)
-            fleets.append(fleet)
-            return fleet
+    def make(**changes: object) -> Fleet:
+        fleet = Fleet(settings_for(own_valkey.url, own_s3.place, name, **(short | changes)), logs)
+        fleets.append(fleet)
+        return fleet
 
-        yield make
-        for fleet in fleets:
-            fleet.stop()
+    yield make
+    for fleet in fleets:
+        fleet.stop()

@@ -141,7 +141,7 @@ def test_worker_stopped_for_longer_than_its_lease(make_fleet: MakeFleet) -> None
     """A worker sleeps through its lease and wakes up: its late results change nothing that counts."""
     fleet = make_fleet(lease_s=2.0, lease_max_s=4.0, log_format="json")
     fleet.workers(2)
-    job_id = fleet.submit("sleep", [f"in/{number}" for number in range(240)], {"seconds": 0.1})
+    job_id = fleet.submit("sleep", [f"in/{number}" for number in range(480)], {"seconds": 0.1})
     fleet.wait_done(job_id, 40, 30)
     for _ in range(2):
         fleet.signal(signal.SIGSTOP, "device0")
@@ -151,7 +151,7 @@ def test_worker_stopped_for_longer_than_its_lease(make_fleet: MakeFleet) -> None
         assert mine
         time.sleep(1)
     fleet.wait(job_id, 60)
-    fleet.assert_exact(job_id, 240)
+    fleet.assert_exact(job_id, 480)
     put_back = [entry for sweep in fleet.events("control", "steward.swept") for entry in sweep["put_back"]]
     late = list(fleet.events("device0", "shard.lost"))
     late += [one for one in fleet.events("device0", "shard.finished") if one["answer"] != "won"]

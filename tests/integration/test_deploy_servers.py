@@ -77,7 +77,8 @@ def weed_ports(tmp_path: Path, variables: dict[str, str]) -> Iterator[dict[str, 
     names = ("s3.port", "s3.port.grpc", *(f"{name}{twin}" for name in INNER for twin in ("", ".grpc")))
     ports = dict(zip(names, servers.free_ports(len(names)), strict=True))
     replaced = {"-dir=/data": f"-dir={tmp_path}", "-s3.ip.bind=0.0.0.0": f"-s3.ip.bind={OUTSIDE}"}
-    command = [replaced.get(text, text).replace("=/tmp/", f"={tmp_path}/") for text in service["command"]]
+    # One or the other: the directory of this test may itself lie under /tmp.
+    command = [replaced.get(text, text.replace("=/tmp/", f"={tmp_path}/")) for text in service["command"]]
     installed = servers.seaweedfs(tmp_path / "unused").program.argv[0]
     program = servers.Program(
         "seaweedfs",

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 from pydantic import SecretStr
 
 from pipeline.core.settings import Settings
@@ -126,8 +127,8 @@ def bucket(place: S3Place) -> Iterator[str]:
     try:
         yield name
     finally:
-        for found in client.list_objects(name, recursive=True):
-            client.remove_object(name, found.object_name)
+        found = client.list_objects(name, recursive=True)
+        assert not list(client.remove_objects(name, (DeleteObject(str(one.object_name)) for one in found)))
         client.remove_bucket(name)
 
 
