@@ -125,18 +125,8 @@ def _put_json(store: ObjectStore, key: str, text: str) -> None:
 
 def _enter(services: Services, spec: JobSpec, decision: Decision) -> None:
     """Tells the ledger and the control worker. If it cannot, the steward will: the job is stored."""
-    job = LedgerJob(
-        job_id=spec.id,
-        owner=spec.owner,
-        queue=spec.queue,
-        operation=spec.steps[0].operation,
-        created_at=spec.created_at,
-        paused=decision.paused,
-        priority=decision.priority,
-        expires_at=decision.expires_at,
-    )
     try:
-        services.ledger.enter(job)
+        services.ledger.enter(LedgerJob.of(spec, decision))
         if decision.cancelled:
             services.ledger.cancel(spec.id, "cancelled")
         services.ledger.durable()

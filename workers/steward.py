@@ -128,16 +128,7 @@ def reconcile_job(runtime: Runtime, job_id: str, marked_at: float) -> None:
 
 def _restore(runtime: Runtime, spec: JobSpec, decision: Decision) -> Restore:
     keys, store = JobKeys(spec.id), runtime.store
-    job = LedgerJob(
-        job_id=spec.id,
-        owner=spec.owner,
-        queue=spec.queue,
-        operation=spec.steps[0].operation,
-        created_at=spec.created_at,
-        paused=decision.paused,
-        priority=decision.priority,
-        expires_at=decision.expires_at,
-    )
+    job = LedgerJob.of(spec, decision)
     reason = "cancelled" if decision.cancelled else ""
     try:
         plan = Plan.model_validate_json(store.get(keys.plan))

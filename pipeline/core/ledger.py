@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from pipeline.core.jobs import Counts, JobState
+from pipeline.core.jobs import Counts, Decision, JobSpec, JobState
 
 CONTROL = "control"
 MAX_ATTEMPTS = 5  # begun runs of an entry, before its unfinished items fail with worker_lost
@@ -42,6 +42,20 @@ class LedgerJob:
     paused: bool = False
     priority: int = 0
     expires_at: float | None = None
+
+    @classmethod
+    def of(cls, spec: JobSpec, decision: Decision) -> LedgerJob:
+        """What the ledger is told of a stored job and what its user decided."""
+        return cls(
+            job_id=spec.id,
+            owner=spec.owner,
+            queue=spec.queue,
+            operation=spec.steps[0].operation,
+            created_at=spec.created_at,
+            paused=decision.paused,
+            priority=decision.priority,
+            expires_at=decision.expires_at,
+        )
 
 
 @dataclass(frozen=True)
