@@ -16,7 +16,7 @@ demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to en
 	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
 
 test: $(VENV)/.train ## install what the tests need, run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.train $(VENV)/.check ## lint, format, types, import rules: what CI runs beside the tests
 	@$(BIN)/ruff check $(SOURCES)
