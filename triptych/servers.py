@@ -326,7 +326,15 @@ def _socket_path(directory: Path, name: str) -> Path:
         return path
     digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
     # The same one for the same data, so that a restart finds it; ours alone, or `_private` refuses it.
-    return _private(Path(tempfile.gettempdir()) / f"triptych-{digest}") / name
+    return _private(short_temporary_directory() / f"triptych-{digest}") / name
+
+
+def short_temporary_directory() -> Path:
+    """Where temporary files go, unless a socket of ours (and a pid behind its name) would not fit there."""
+    usual = tempfile.gettempdir()
+    longest = f"{usual}/triptych-0123456789abcdef/supervisor.sock.1234567"
+    fits = len(os.fsencode(longest)) <= MAX_SOCKET_PATH_BYTES
+    return Path(usual if fits else "/tmp")  # noqa: S108 - what is made there is private
 
 
 def _with_place(sockets: tuple[Path, ...], directory: Path) -> tuple[Path, ...]:

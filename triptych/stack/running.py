@@ -109,10 +109,8 @@ def _check_installed() -> None:
 
 @contextlib.contextmanager
 def _runtime_directory() -> Iterator[Path]:
-    # In the system's own place, not in the data's: a socket's path must be short. supervisord binds it with
-    # its pid behind the name. A TMPDIR too long for that is passed over.
-    longest = f"{tempfile.gettempdir()}/triptych-12345678/supervisor.sock.1234567"
-    place = None if len(os.fsencode(longest)) <= servers.MAX_SOCKET_PATH_BYTES else "/tmp"  # noqa: S108 - 0700 below
+    # Not in the data's place: a socket's path must be short, and supervisord puts its pid behind it.
+    place = servers.short_temporary_directory()
     with tempfile.TemporaryDirectory(prefix="triptych-", dir=place, ignore_cleanup_errors=True) as name:
         yield Path(name)
 
