@@ -65,6 +65,7 @@ def make_celery(settings: Settings) -> Celery:
             "priority_steps": [0],  # one list a queue, so that its length is its depth
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 10,  # 300 s would pass if a worker died while it restored
             "health_check_interval": 10,
             "socket_keepalive": True,
             "socket_connect_timeout": 5,

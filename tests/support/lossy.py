@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,9 @@ def unreliable(put: Put) -> Put:
             return _note(log, "dropped", message)
         if place == EVERY // 2:
             _note(log, "doubled", message)
-            put(channel, queue, message, **kwargs)
+            # A tag of its own, as a second sending has: acknowledging one would take the other's away.
+            properties = {**message["properties"], "delivery_tag": str(uuid.uuid4())}
+            put(channel, queue, {**message, "properties": properties}, **kwargs)
         return put(channel, queue, message, **kwargs)
 
     return wrapped
