@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import IO, Any
 
-from pipeline.core.errors import ObjectExists, ObjectNotFound
+from pipeline.core.errors import BrokerUnavailable, ObjectExists, ObjectNotFound
 from pipeline.core.jobs import Counts, JobSpec, JobState, Plan, ResultLine, Summary
 from pipeline.core.keys import JobKeys
 from pipeline.core.ledger import JobView
@@ -58,8 +58,10 @@ def close_job(runtime: Runtime, job_id: str, summary: Summary) -> None:
 
 def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
     keys = JobKeys(spec.id)
-    winners = patiently(lambda: runtime.ledger.winners(spec.id))
+    winners = patiently(lambda: runtime.ledger.settled_winners(spec.id))
     plan = patiently(lambda: _plan(runtime, spec.id))
+    if _end_state(view) is JobState.COMPLETED:
+        _check_complete(runtime, spec.id, winners, plan)
     error = {"code": view.reason, "message": view.message} if _end_state(view) is JobState.FAILED else None
     results = JobResults(runtime.store, spec.id, winners, plan.shards if plan else 0, ended=True, error=error)
     samples = sampled(plan.items) if plan else frozenset[int]()
@@ -87,6 +89,17 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
         # Another finaliser's, or our own put whose answer was lost: what stands there counts.
         return patiently(lambda: read_summary(runtime, spec.id)) or summary
     return summary
+
+
+def _check_complete(runtime: Runtime, job_id: str, winners: dict[str, str], plan: Plan | None) -> None:
+    """No job ends as completed with a result missing, whatever became of the ledger since this entry was sent.
+
+    Raises:
+        BrokerUnavailable: A result is missing. The ledger asks again once everything is there.
+    """
+    results = JobResults(runtime.store, job_id, winners, plan.shards if plan else 0)
+    if plan is None or not all(map(results.finished, range(plan.shards))):
+        raise BrokerUnavailable("the ledger went back to before the job's last results")
 
 
 def _plan(runtime: Runtime, job_id: str) -> Plan | None:

@@ -177,8 +177,11 @@ def test_nothing_is_dispatched_before_reconciliation(redis_url: str) -> None:
         ledger.enter(LedgerJob("job_a", "ann", QUEUE, "copy", 1.0))
         assert ledger.dispatch(CONTROL, 0) == []
         assert ledger.sweep(CONTROL, 0) == Sweep()
+        with pytest.raises(BrokerUnavailable):
+            ledger.settled_winners("job_a")
         ledger.confirm()
         assert ledger.reconciled()
+        assert ledger.settled_winners("job_a") == {}
         assert len(ledger.dispatch(CONTROL, 0)) == 1
 
 
@@ -456,6 +459,7 @@ def test_suspects_run_alone_and_last(bench: Bench) -> None:
     assert bench.finish(bench.begun(other)) is Finish.WON
     assert bench.run_all() == ["0.4"]
     assert set(bench.ledger.winners("job_a")) == {"0", "0.4", "1", "2"}
+    assert bench.ledger.settled_winners("job_a") == bench.ledger.winners("job_a")
 
 
 def test_a_suspect_is_buried_after_its_third_quiet_death(bench: Bench) -> None:

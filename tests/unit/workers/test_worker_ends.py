@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pipeline.core.errors import InvalidInput
+from pipeline.core.errors import BrokerUnavailable, InvalidInput
 from pipeline.core.jobs import Counts, Decision, Item, JobState, Summary
 from pipeline.core.keys import JobKeys, index_key
 from pipeline.core.ledger import CONTROL, MAX_ATTEMPTS, Finish
@@ -49,6 +49,28 @@ def bad_second(item: ItemInput) -> ItemOutput:
 
 
 # -- finalise ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("lost", ["1", "0.1"])
+def test_a_ledger_that_went_back_ends_no_job(bench: Bench, lost: str) -> None:
+    """A result that the server lost after "finalise" was sent is waited for, never reported as cancelled."""
+    every = items(bench, 4)
+    bench.planned(spec(), every[:2], every[2:])
+    bench.begin(entry="0").native(1)
+    bench.clock.now += 60
+    bench.ledger.sweep(QUEUE, 0)
+    for _ in range(3):
+        run_shard(bench.runtime, bench.begin())
+    hand = bench.begin(CONTROL, "finalise")
+    kept = bench.ledger._jobs[JOB].finished.pop(lost)
+    with pytest.raises(BrokerUnavailable):
+        finalise_job(bench.runtime, hand)
+    assert bench.summary() is None
+    bench.ledger._jobs[JOB].finished[lost] = kept
+    finalise_job(bench.runtime, hand)
+    summary = bench.summary()
+    assert summary is not None
+    assert summary.counts == Counts(total=4, succeeded=4)
+
+
 def test_a_completed_job(bench: Bench) -> None:
     """Lines in input order, failed ones once more, counts and bytes; the mark gone, the ledger told."""
     bench.handler._run = bad_second
