@@ -16,6 +16,7 @@ from pipeline.core.operation import ItemOutput, Operation
 from pipeline.core.storage import ObjectStore
 
 IDENTITY, RECEIPT = "triptych-item", "triptych-receipt"
+MOST_METADATA_BYTES = 1800  # S3 allows 2 KB for all names and values together
 
 
 class Outputs:
@@ -66,21 +67,28 @@ class Outputs:
             return self._succeeded(item, None, receipt)
         receipt["bytes_out"] = len(output.data)
         key = self.key(item, output.extension)
-        metadata = {IDENTITY: self._identity(item), RECEIPT: _pack(receipt)}
+        metadata = {IDENTITY: self._identity(item)}
+        if len(packed := _pack(receipt)) <= MOST_METADATA_BYTES:
+            metadata[RECEIPT] = packed
         try:
             self._store.put(
                 key, output.data, content_type=output.content_type, metadata=metadata, if_absent=True
             )
         except ObjectExists:
             # An earlier attempt, or this very put, whose answer was lost.
-            return self._adopt(item, key)
+            return self._adopt(item, key, receipt)
         return self._succeeded(item, key, receipt)
 
-    def _adopt(self, item: Item, key: str) -> ResultLine:
+    def _adopt(self, item: Item, key: str, receipt: dict[str, Any] | None = None) -> ResultLine:
+        """The line of an output that stands there; `receipt` is for one whose own is too long to stand by it."""
         metadata = self._store.stat(key).metadata
         if metadata.get(IDENTITY) != self._identity(item):
             raise OutputExists(f"another object stands at {key!r}; nothing was overwritten")
-        return self._succeeded(item, key, _unpack(metadata[RECEIPT]))
+        if RECEIPT in metadata:
+            receipt = _unpack(metadata[RECEIPT])
+        if receipt is None:
+            raise ObjectNotFound(f"no receipt stands by {key!r}")  # the item is run again, and tells
+        return self._succeeded(item, key, receipt)
 
     def _identity(self, item: Item) -> str:
         return f"{self._spec.id}:{item.index}:{self._step}:{self._digest[:32]}"
@@ -97,7 +105,7 @@ class Outputs:
 
 
 def _pack(receipt: dict[str, Any]) -> str:
-    """A receipt as a metadata value: ASCII, and within the 2 KB that S3 allows."""
+    """A receipt as a metadata value: ASCII, packed when it is long."""
     text = json.dumps(receipt, separators=(",", ":"))
     return text if len(text) < 1024 else "z" + base64.b64encode(zlib.compress(text.encode())).decode()
 

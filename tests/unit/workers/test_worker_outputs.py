@@ -36,6 +36,12 @@ def output(data: bytes | None = b"out", **fields: Any) -> ItemOutput:
     return ItemOutput(BytesIn(bytes_in=0), data, **fields)
 
 
+class Wordy(BytesIn):
+    """A receipt with as much text as one likes."""
+
+    caption: str
+
+
 def put(found: Outputs, which: Item, what: ItemOutput) -> Any:
     return found.put(which, what, bytes_in=7, fetch_s=0.25)
 
@@ -166,6 +172,17 @@ def test_metadata_stays_within_what_s3_allows() -> None:
     assert sum(len(name) + len(value) for name, value in metadata.items()) <= 2048
     assert all(value.isascii() and value.isprintable() for value in metadata.values())
     assert Outputs(store, job, compress).find(item(99_999_999)) == line
+
+
+def test_a_receipt_too_long_for_metadata_is_told_by_the_run_that_has_it() -> None:
+    """Random text of 4 KB does not pack: the output stands without it, and the next run gives its own."""
+    store = MemoryObjectStore()
+    text = "".join(random.choices(string.ascii_letters, k=4_000))
+    wordy = ItemOutput(Wordy(bytes_in=0, caption=text), b"out")
+    line = put(outputs(store), item(), wordy)
+    assert set(store.stat(line.output).metadata) == {IDENTITY}
+    assert outputs(store).find(item()) is None
+    assert put(outputs(store), item(), wordy) == line
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False) | st.text()))
