@@ -92,7 +92,7 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
 
 
 def _check_complete(runtime: Runtime, job_id: str, winners: dict[str, str], plan: Plan | None) -> None:
-    """No job ends as completed with a result missing, whatever became of the ledger since this entry was sent.
+    """No job ends as completed with a result missing, whatever became of the ledger meanwhile.
 
     Raises:
         BrokerUnavailable: A result is missing. The ledger asks again once everything is there.

@@ -80,7 +80,7 @@ class Outputs:
         return self._succeeded(item, key, receipt)
 
     def _adopt(self, item: Item, key: str, receipt: dict[str, Any] | None = None) -> ResultLine:
-        """The line of an output that stands there; `receipt` is for one whose own is too long to stand by it."""
+        """The line of an output that stands there; `receipt` stands in for one too long to be beside it."""
         metadata = self._store.stat(key).metadata
         if metadata.get(IDENTITY) != self._identity(item):
             raise OutputExists(f"another object stands at {key!r}; nothing was overwritten")
