@@ -37,6 +37,15 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None) -> tuple[Image.Image,
     return (image if image.mode in ("L", "RGB") else image.convert("RGB")), note
 
 
+def describes(icc_profile: bytes, mode: str) -> bool:
+    """Whether a profile says what the pixels of a picture of mode "L" or "RGB" look like."""
+    try:
+        _through_profile(Image.new(mode, (1, 1)), icc_profile)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+    return True
+
+
 def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image:
     if len(icc_profile) > _MAX_PROFILE_BYTES:
         raise ValueError("profile too large")
