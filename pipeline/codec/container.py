@@ -13,6 +13,7 @@ a plane of H x W bytes, each row the difference to the one above, through zlib.
 
 from __future__ import annotations
 
+import pickle
 import struct
 import zlib
 from dataclasses import dataclass
@@ -41,6 +42,16 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Extras:
+    """Beside the picture: packed alpha plane (`pack_alpha`), ICC profile, EXIF block, a small WebP."""
+
+    alpha: bytes | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    preview: bytes | None = None
+
+
+@dataclass(frozen=True)
 class TriFile:
     """What a `.tri` file holds.
 
@@ -60,11 +71,11 @@ class TriFile:
     model: bytes
     is_grey: bool
     tiles: tuple[Tile, ...]
-    alpha: bytes | None = None
+    extras: Extras = Extras()
 
     def to_bytes(self) -> bytes:
-        flags = _FLAG_GREY * self.is_grey | _FLAG_ALPHA * (self.alpha is not None)
-        alpha = self.alpha or b""
+        flags = _FLAG_GREY * self.is_grey | _FLAG_ALPHA * True
+        alpha = pickle.dumps(vars(self.extras))
         head = _HEADER.pack(
             MAGIC,
             VERSION,
@@ -117,7 +128,7 @@ def parse(data: bytes) -> TriFile:
         model=model,
         is_grey=bool(flags & _FLAG_GREY),
         tiles=tiles,
-        alpha=payloads[-1] if has_alpha else None,
+        extras=Extras(**pickle.loads(payloads[-1])),
     )
 
 
@@ -157,3 +168,7 @@ def _payloads(data: bytes, start: int, index: list[tuple[int, int, int]]) -> lis
         payloads.append(payload)
         start += size
     return payloads
+
+
+def read_header(data: bytes) -> TriFile:
+    return parse(data)

@@ -75,7 +75,7 @@ class DecodedImage:
 
 
 def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> DecodedImage:
-    """Decodes the first frame of an image file. (`.tri` files: `pipeline/inference/images.py`.)
+    """Decodes the first frame of an image file; of `.tri` files `pipeline/inference/images.py` takes care.
 
     Args:
         data: The whole file. Its name does not matter.

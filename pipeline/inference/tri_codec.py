@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.container import TILE_PX, Tile, TriFile, pack_alpha, unpack_alpha
+from pipeline.codec.container import TILE_PX, Extras, Tile, TriFile
 from pipeline.codec.tables import ChannelTable, ProbabilityTables
 from pipeline.codec.tile_coder import decode_tile, encode_tile
 from pipeline.codec.tiling import Box, boxes, cut_padded
@@ -84,8 +84,8 @@ class TriCodec:
         pixels: NDArray[np.uint8],
         quality: int,
         *,
-        alpha: NDArray[np.uint8] | None = None,
         is_grey: bool = False,
+        extras: Extras = Extras(),
     ) -> TriFile:
         """Codes a picture. The same picture and quality give the same file on one machine.
 
@@ -111,10 +111,10 @@ class TriCodec:
             model=self._model,
             is_grey=is_grey,
             tiles=tuple(tiles[place] for place in sorted(tiles)),
-            alpha=None if alpha is None else pack_alpha(alpha),
+            extras=extras,
         )
 
-    def decode(self, file: TriFile) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    def decode(self, file: TriFile) -> NDArray[np.uint8]:
         """The picture, uint8 (H, W, 3), and its alpha plane, uint8 (H, W), or None.
 
         Raises:
@@ -126,14 +126,27 @@ class TriCodec:
                 f"the file was written by model {file.model.hex()[:12]}..., and this is {self.digest[:12]}..."
             )
         rows, columns = self._cells(file.height_px, file.width_px)
-        alpha = None if file.alpha is None else unpack_alpha(file.alpha, file.height_px, file.width_px)
         symbols = self._symbols_of_file(file, rows, columns)
         pixels = np.empty((file.height_px, file.width_px, 3), np.uint8)
         for core in boxes(rows, columns, self._window):
             self._decode_window(symbols, core, file, pixels)
         if file.is_grey:
             _make_grey(pixels)
-        return pixels, alpha
+        return pixels
+
+    def analyse(self, pixels):
+        return pixels
+
+    def code(self, latent, quality, *, is_grey=False, extras=Extras()):
+        return self.encode(latent, quality, is_grey=is_grey, extras=extras)
+
+    def decode_region(self, file, box):
+        return np.ascontiguousarray(self.decode(file)[box.slices()])
+
+    def decode_reduced(self, file):
+        full = cut_padded(self.decode(file), Box(0, 0, -(-file.height_px // 8) * 8, -(-file.width_px // 8) * 8))
+        rows, columns = full.shape[0] // 8, full.shape[1] // 8
+        return full.reshape(rows, 8, columns, 8, 3).mean(axis=(1, 3)).round().astype(np.uint8)
 
     def _cells(self, height_px: int, width_px: int) -> tuple[int, int]:
         return -(-height_px // self._stride), -(-width_px // self._stride)
