@@ -7,6 +7,7 @@ that file's bytes; as the manifest holds every file's sha256, one digest pins al
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,12 @@ def built_in_directory(name: str) -> Path:
 def built_in_digest(name: str) -> str:
     """Digest of the artifact that ships with this package (no weights are read)."""
     return digest_of((built_in_directory(name) / MANIFEST).read_bytes())
+
+
+def artifacts_under(root: Path, names: str) -> Iterator[tuple[Path, str]]:
+    """Directories of artifacts whose name begins so, at any depth, with their digests; nothing is verified."""
+    for manifest in sorted(root.glob(f"{names}*/**/{MANIFEST}")):
+        yield manifest.parent, digest_of(manifest.read_bytes())
 
 
 def read_manifest(directory: Path, digest: str | None = None) -> ArtifactManifest:
