@@ -1,7 +1,7 @@
 """How many more bits one codec takes than another for the same quality (Bjontegaard delta rate).
 
-Bjontegaard: VCEG-M33, 2001; here with piecewise cubic Hermite interpolation (PCHIP; Fritsch and Butland, 1984,
-as in SciPy), which does not swing between the points as one cubic polynomial does.
+Bjontegaard: VCEG-M33, 2001; here with piecewise cubic Hermite interpolation (PCHIP; Fritsch and Butland,
+1984, as in SciPy), which does not swing between the points as one cubic polynomial does.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BdRate:
-    """Attributes:
-    percent: Bits of the tested codec against the anchor's, -20 for 20 % fewer.
-    lowest: Where the common range of qualities begins.
-    highest: Where it ends.
+    """A difference of rates, and the qualities over which it is the mean.
+
+    Attributes:
+        percent: Bits of the tested codec against the anchor's, -20 for 20 % fewer.
+        lowest: Where the common range of qualities begins.
+        highest: Where it ends.
     """
 
     percent: float
@@ -92,7 +94,7 @@ class _Curve:
 
 
 def _slopes(widths: Floats, secants: Floats) -> Floats:
-    """Slopes at the points: inside the weighted harmonic mean of both secants, 0 where they differ in sign."""
+    """Slopes at the points: inside, the secants' weighted harmonic mean, 0 where they differ in sign."""
     if len(secants) == 1:
         return np.repeat(secants, 2)
     before, after = 2 * widths[1:] + widths[:-1], widths[1:] + 2 * widths[:-1]
