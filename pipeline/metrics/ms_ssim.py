@@ -121,7 +121,7 @@ def _joined(before: Floats | None, rows: Floats) -> Floats:
 
 
 def _halved(rows: Floats) -> Floats:
-    """Means of 2 x 2, from an even number of rows. A last odd column is its own neighbour, as the authors do."""
+    """Means of 2 x 2 of an even number of rows. A last odd column is its own neighbour, as in their code."""
     if rows.shape[3] % 2:
         rows = np.concatenate([rows, rows[..., -1:]], axis=3)
     pairs = rows[:, :, 0::2] + rows[:, :, 1::2]
