@@ -89,7 +89,7 @@ def built_in_digest(name: str) -> str:
 
 
 def artifacts_under(root: Path, names: str) -> Iterator[tuple[Path, str]]:
-    """Directories of artifacts whose name begins so, at any depth, with their digests; nothing is verified."""
+    """Directories of artifacts whose name begins so, with their digests; nothing is verified."""
     for manifest in sorted(root.glob(f"{names}*/**/{MANIFEST}")):
         yield manifest.parent, digest_of(manifest.read_bytes())
 

@@ -81,7 +81,9 @@ def find_published(store: ObjectStore, names: str, digest_start: str) -> tuple[s
         name, digest, file = info.key.removeprefix(ARTIFACTS).split("/", 2)
         if file == MANIFEST and digest.startswith(digest_start):
             return name, digest
-    raise ArtifactNotFound(f"the object store has no artifact {names}* whose digest begins with {digest_start}")
+    raise ArtifactNotFound(
+        f"the object store has no artifact {names}* whose digest begins with {digest_start}"
+    )
 
 
 def _fetch_into(store: ObjectStore, prefix: str, digest: str, directory: Path) -> None:

@@ -60,7 +60,9 @@ class Compressor:
         after = image.pixels if decoded is None else decoded
         shown = {"before": image.pixels, "after": after} if item.sample else {}
         return ItemOutput(
-            receipt=_receipt(item, image, result, closeness, self._codec.digest, watch.seconds),
+            receipt=_receipt(
+                item, image, result, closeness, digest=self._codec.digest, seconds=watch.seconds
+            ),
             data=item.data if result is None else result.data,
             extension=EXTENSIONS[image.format] if result is None else None,
             content_type=TYPES[image.format] if result is None else TYPES["tri"],
@@ -80,9 +82,7 @@ class Compressor:
             raise
         return None if keeps and len(result.data) >= len(item.data) else result
 
-    def _decoded(
-        self, result: Coded, item: ItemInput, params: CompressParams
-    ) -> NDArray[np.uint8] | None:
+    def _decoded(self, result: Coded, item: ItemInput, params: CompressParams) -> NDArray[np.uint8] | None:
         """What a reader of the file will see, where that is known or wanted."""
         if result.decoded is not None or not (item.sample or params.measure == "all"):
             return result.decoded
@@ -95,7 +95,9 @@ def extras_of(image: DecodedImage, params: CompressParams) -> Extras:
         alpha=None if image.alpha is None else pack_alpha(image.alpha),
         icc=image.space,
         exif=image.exif if "exif" in params.keep else None,
-        preview=preview(image.pixels, EMBEDDED_PREVIEW_PX, icc_profile=image.space) if params.preview else None,
+        preview=preview(image.pixels, EMBEDDED_PREVIEW_PX, icc_profile=image.space)
+        if params.preview
+        else None,
     )
 
 
@@ -109,6 +111,7 @@ def _receipt(
     image: DecodedImage,
     result: Coded | None,
     closeness: Closeness | None,
+    *,
     digest: str,
     seconds: dict[str, float],
 ) -> CompressReceipt:

@@ -29,7 +29,7 @@ class CompressParams(Params):
         None,
         ge=1,
         le=100,
-        description=f"1 (smallest file) to 100 (closest to the original); {DEFAULT_QUALITY} if nothing is said",
+        description=f"1 (smallest) to 100 (closest to the original); {DEFAULT_QUALITY} if no target is given",
     )
     max_bytes: int | None = Field(
         None, ge=1, description="the highest quality whose file has at most this many bytes"
@@ -43,7 +43,9 @@ class CompressParams(Params):
         "close as min_psnr_db asks, the output is the input as it is",
     )
     keep: tuple[Literal["icc", "exif"], ...] = Field(
-        (), max_length=2, description="metadata to keep byte for byte: icc, exif; without it, colours are sRGB"
+        (),
+        max_length=2,
+        description="metadata to keep byte for byte: icc, exif; without it, colours are sRGB",
     )
     preview: bool = Field(False, description="put a small WebP of the picture into the file")
     measure: Literal["none", "sample", "all"] = Field(
@@ -71,7 +73,9 @@ class CompressReceipt(Result):
     ratio: float = Field(description="bytes_in / bytes_out")
     measured: bool = Field(description="whether the file was decoded and compared with the original")
     psnr_db: float | None = Field(description="RGB PSNR; null when not measured, or when nothing differs")
-    ms_ssim: float | None = Field(description="MS-SSIM of luma; null when not measured, or too small for it")
+    ms_ssim: float | None = Field(
+        description="RGB MS-SSIM; null when not measured, or a side is below 161 px"
+    )
     quality: int | None = Field(description="the quality used or found; null when the original was kept")
     kept_original: bool = Field(description="the output is the input, byte for byte")
     model: str | None = Field(description="digest of the artifact; null when the original was kept")
