@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from pipeline.core.errors import ImageTooLarge, InputTooLarge, UndecodableImage
 from pipeline.core.operation import Limits
 from pipeline.imaging import structure
-from pipeline.imaging.colour import describes, to_srgb
+from pipeline.imaging.colour import in_own_space, to_srgb
 from pipeline.imaging.exif import exif_of
 from pipeline.imaging.formats import READERS, sniff
 from pipeline.imaging.pillow_errors import translated
@@ -106,8 +106,11 @@ def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> 
         del image
         colour, alpha = split_alpha(upright, bits, is_grey=is_grey)
         del upright  # at 100 MP each of these holds 400 MB
-        space = icc_profile if keep_profile and _is_described(colour, icc_profile) else None
-        managed, profile_note = (colour, None) if space else to_srgb(colour, icc_profile)
+        space = None
+        if keep_profile:
+            managed, space, profile_note = in_own_space(colour, icc_profile)
+        else:
+            managed, profile_note = to_srgb(colour, icc_profile)
         del colour
         pixels = np.asarray(managed.convert("RGB"))
     return DecodedImage(
@@ -124,10 +127,6 @@ def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> 
         space=space,
         exif=exif,
     )
-
-
-def _is_described(image: Image.Image, icc_profile: bytes | None) -> bool:
-    return icc_profile is not None and image.mode in ("L", "RGB") and describes(icc_profile, image.mode)
 
 
 def _check_limits(image: ImageFile, data: bytes, frames: int, limits: Limits) -> None:

@@ -14,7 +14,7 @@ _TAG_BITS_PER_SAMPLE, _TAG_PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
 _PNG_DEPTH_AT, _PNG_COLOUR_TYPE_AT = 24, 25  # in the file: IHDR is always first
 _PNG_GREY_WITH_ALPHA = 4
-_GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B")
+GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
@@ -25,7 +25,7 @@ def stored_samples(image: ImageFile, data: bytes) -> tuple[int, bool]:
         Bits of one channel, 8 at least (AVIF: 8, whatever it stores), and whether there is one channel of
         colour only.
     """
-    grey = image.mode in _GREY_MODES
+    grey = image.mode in GREY_MODES
     if isinstance(image, TiffImageFile):
         return int(max(8, *image.tag_v2.get(_TAG_BITS_PER_SAMPLE, (8,)))), grey
     if image.format == "PNG":

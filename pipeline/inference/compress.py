@@ -53,9 +53,7 @@ class Compressor:
         result = self._coded(item, image, params)
         watch.lap("encode")
         decoded = None if result is None else self._decoded(result, item, params)
-        closeness = None
-        if result is not None and decoded is not None and params.measure != "none":
-            closeness = _closeness(image, decoded, result)
+        closeness = _closeness(image, result, decoded, params)
         watch.lap("measure")
         after = image.pixels if decoded is None else decoded
         shown = {"before": image.pixels, "after": after} if item.sample else {}
@@ -101,7 +99,14 @@ def extras_of(image: DecodedImage, params: CompressParams) -> Extras:
     )
 
 
-def _closeness(image: DecodedImage, decoded: NDArray[np.uint8], result: Coded) -> Closeness:
+def _closeness(
+    image: DecodedImage, result: Coded | None, decoded: NDArray[np.uint8] | None, params: CompressParams
+) -> Closeness | None:
+    """What is known, or wanted and at hand; None when nothing is."""
+    if result is None or decoded is None:
+        return None
+    if params.measure == "none":  # a search for PSNR knows what it found
+        return None if result.decoded is None else Closeness(result.psnr_db, None)
     known = result.psnr_db if result.decoded is not None else psnr_db(image.pixels, decoded)
     return Closeness(known, ms_ssim(image.pixels, decoded))
 

@@ -14,7 +14,7 @@ from pipeline.imaging.decode import DecodedImage
 from pipeline.imaging.encode import CONTENT_TYPES, encode_image, preview
 from pipeline.imaging.formats import EXTENSIONS, sniff
 from pipeline.inference.codecs import Codecs
-from pipeline.inference.images import REDUCTION, Images, box_within, is_tri, parse_within
+from pipeline.inference.images import REDUCTION, Images, box_within, decoded, is_tri, parse_within
 from pipeline.inference.stopwatch import Stopwatch
 from pipeline.inference.warm_up import warm_up_codec
 from pipeline.operations.decompress import DecompressParams, DecompressReceipt
@@ -66,7 +66,7 @@ class Decompressor:
         """The picture or the part of it that was asked for, and the digest of the model that wrote it."""
         if is_tri(data):
             file = parse_within(data, self._limits)
-            image = self._images.decode(file, region=params.region, reduced=params.reduced)
+            image = decoded(file, self._codecs, region=params.region, reduced=params.reduced)
             return image, self._codecs.of(file.model).digest
         try:
             sniff(data)

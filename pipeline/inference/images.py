@@ -50,46 +50,8 @@ class Images:
         """
         if not is_tri(data):
             return decode_image(data, self._limits, keep_profile=keep_profile)
-        image = self.decode(parse_within(data, self._limits))
+        image = decoded(parse_within(data, self._limits), self._codecs)
         return image if keep_profile or image.space is None else _in_srgb(image)
-
-    def decode(self, file: TriFile, *, region: Region | None = None, reduced: bool = False) -> DecodedImage:
-        """Decodes a .tri file, in the space of the profile that it has kept, if any.
-
-        Args:
-            file: A parsed file.
-            region: Decode this part only.
-            reduced: An eighth of width and height, rounded up, without the full decoder.
-
-        Raises:
-            InvalidParams: The region is not within the picture.
-            CorruptBitstream: A part of the file that is needed is damaged.
-            ArtifactNotFound: Nobody has the model that wrote the file.
-        """
-        codec = self._codecs.of(file.model)
-        alpha = _alpha(file)
-        if region is not None:
-            box = box_within(region, file.width_px, file.height_px)
-            pixels = codec.decode_region(file, box)
-            alpha = None if alpha is None else np.ascontiguousarray(alpha[box.slices()])
-        elif reduced:
-            pixels = codec.decode_reduced(file)
-            alpha = None if alpha is None else np.asarray(Image.fromarray(alpha).reduce(REDUCTION))
-        else:
-            pixels = codec.decode(file)
-        return DecodedImage(
-            pixels=pixels,
-            alpha=alpha,
-            is_grey=file.is_grey,
-            icc_profile=file.extras.icc,
-            format="tri",
-            width_px=pixels.shape[1],
-            height_px=pixels.shape[0],
-            frames=1,
-            bits=8,
-            space=file.extras.icc,
-            exif=file.extras.exif,
-        )
 
 
 def parse_within(data: bytes, limits: Limits) -> TriFile:
@@ -110,6 +72,48 @@ def parse_within(data: bytes, limits: Limits) -> TriFile:
             f" at most {limits.max_pixels} are allowed"
         )
     return parse(data)
+
+
+def decoded(
+    file: TriFile, codecs: Codecs, *, region: Region | None = None, reduced: bool = False
+) -> DecodedImage:
+    """Decodes a .tri file, in the space of the profile that it has kept, if any.
+
+    Args:
+        file: A parsed file.
+        codecs: Where its codec comes from.
+        region: Decode this part only.
+        reduced: An eighth of width and height, rounded up, without the full decoder.
+
+    Raises:
+        InvalidParams: The region is not within the picture.
+        CorruptBitstream: A part of the file that is needed is damaged.
+        ArtifactNotFound: Nobody has the model that wrote the file.
+    """
+    codec = codecs.of(file.model)
+    alpha = _alpha(file)
+    if region is not None:
+        box = box_within(region, file.width_px, file.height_px)
+        pixels = codec.decode_region(file, box)
+        alpha = None if alpha is None else np.ascontiguousarray(alpha[box.slices()])
+    elif reduced:
+        pixels = codec.decode_reduced(file)
+        alpha = None if alpha is None else np.asarray(Image.fromarray(alpha).reduce(REDUCTION))
+    else:
+        pixels = codec.decode(file)
+    return DecodedImage(
+        pixels=pixels,
+        alpha=alpha,
+        is_grey=file.is_grey,
+        icc_profile=file.extras.icc,
+        format="tri",
+        width_px=pixels.shape[1],
+        height_px=pixels.shape[0],
+        frames=1,
+        bits=8,
+        space=file.extras.icc,
+        exif=file.extras.exif,
+    )
 
 
 def box_within(region: Region, width_px: int, height_px: int) -> Box:

@@ -143,10 +143,10 @@ class TriCodec:
     def decode_region(self, file, box):
         return np.ascontiguousarray(self.decode(file)[box.slices()])
 
+    _all = decode
+
     def decode_reduced(self, file):
-        full = cut_padded(
-            self.decode(file), Box(0, 0, -(-file.height_px // 8) * 8, -(-file.width_px // 8) * 8)
-        )
+        full = cut_padded(self._all(file), Box(0, 0, -(-file.height_px // 8) * 8, -(-file.width_px // 8) * 8))
         rows, columns = full.shape[0] // 8, full.shape[1] // 8
         return full.reshape(rows, 8, columns, 8, 3).mean(axis=(1, 3)).round().astype(np.uint8)
 

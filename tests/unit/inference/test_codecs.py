@@ -19,7 +19,7 @@ from pipeline.core.operation import HandlerContext, Limits, LoadedArtifact
 from pipeline.inference import codecs as codecs_module
 from pipeline.inference.artifacts import find_codec_artifact, load_directory
 from pipeline.inference.codecs import KEPT, Codecs
-from pipeline.inference.images import Images, is_tri, parse_within
+from pipeline.inference.images import Images, decoded, is_tri, parse_within
 from pipeline.inference.tri_codec import TriCodec
 from tests.support.codec import artifact, landscape
 
@@ -82,9 +82,9 @@ def test_an_older_model_comes_from_the_store(tmp_path: Path) -> None:
         return find_codec_artifact(start, store, tmp_path / "cache")
 
     file = file_of(older)
-    images = Images(context(find_artifact=find))
-    assert np.array_equal(images.decode(file).pixels, TriCodec.from_artifact(older).decode(file))
-    images.decode(file)
+    codecs = Codecs(context(find_artifact=find))
+    assert np.array_equal(decoded(file, codecs).pixels, TriCodec.from_artifact(older).decode(file))
+    decoded(file, codecs)
     assert asked == [older.digest[:32]]  # the second file found it loaded
     offline = find_codec_artifact(older.digest[:32], None, tmp_path / "cache")
     assert offline.digest == older.digest
@@ -111,7 +111,7 @@ def test_an_unknown_model_is_named() -> None:
     stranger = dataclasses.replace(file_of(artifact()), model=b"another model...")
     for find in (None, lambda start: find_codec_artifact(start, MemoryObjectStore())):
         with pytest.raises(ArtifactNotFound, match=b"another model...".hex()):
-            Images(context(find_artifact=find)).decode(stranger)
+            decoded(stranger, Codecs(context(find_artifact=find)))
 
 
 def test_limits_come_before_models() -> None:
