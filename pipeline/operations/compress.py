@@ -71,13 +71,15 @@ class CompressReceipt(Result):
     bytes_out: int
     bpp: float = Field(description="bits of the output a pixel")
     ratio: float = Field(description="bytes_in / bytes_out")
-    measured: bool = Field(description="whether the file was decoded and compared with the original")
-    psnr_db: float | None = Field(description="RGB PSNR; null when not measured, or when nothing differs")
+    measured: bool = Field(False, description="whether the file was decoded and compared with the original")
+    psnr_db: float | None = Field(
+        None, description="RGB PSNR; null when not measured, or when nothing differs"
+    )
     ms_ssim: float | None = Field(
-        description="RGB MS-SSIM; null when not measured, or a side is below 161 px"
+        None, description="RGB MS-SSIM; null when not measured, or a side is below 161 px"
     )
     quality: int | None = Field(description="the quality used or found; null when the original was kept")
-    kept_original: bool = Field(description="the output is the input, byte for byte")
+    kept_original: bool = Field(False, description="the output is the input, byte for byte")
     model: str | None = Field(description="digest of the artifact; null when the original was kept")
     notes: tuple[str, ...] = Field((), description="what was forgiven or rounded on the way")
     seconds: dict[str, float] = Field(default_factory=dict, description="seconds a stage")
