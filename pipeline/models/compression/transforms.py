@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.blocks import PATCH, STRIDE, DepthBlock
-from pipeline.models.standard.shape import Shape
+from pipeline.models.compression.shape import Shape
 
 
 class Encoder(nn.Module):
