@@ -16,6 +16,8 @@ from export.graph import check_parity
 from export.manifest import write_manifest
 from export.measure import measure
 from pipeline.codec.entropy_tables import EntropyTables
+from pipeline.codec.planes import planes_of
+from pipeline.codec.tiling import Box
 from pipeline.core.artifact import Terms
 from pipeline.inference.session import OrtSession
 from pipeline.inference.tile_networks import TileNetworks
@@ -105,7 +107,7 @@ def _calibrate(
     )
     analysis = OrtSession(out / "analysis.onnx")
     pictures = [_whole_cells(photo) for photo in photos]
-    latents = [analysis.run({"pixels": picture[None]})[0][0] for picture in pictures]
+    latents = [analysis.run({"planes": planes_of(picture, _all_of(picture))[None]})[0][0] for picture in pictures]
     fitted = fit_to_residuals(tables, residual_counts(networks, latents))
     return fitted, fit_reduction(networks, latents, pictures)
 
@@ -114,6 +116,10 @@ def _whole_cells(photo: np.ndarray) -> np.ndarray:
     """The upper left part of a photograph, whole cells of y, not too large."""
     height, width = (min(side, _LARGEST_CALIBRATION_PX) // CELL_PX * CELL_PX for side in photo.shape[:2])
     return np.ascontiguousarray(photo[:height, :width])
+
+
+def _all_of(picture: np.ndarray) -> Box:
+    return Box(0, 0, *picture.shape[:2])
 
 
 def _codec(directory: Path, shape: Shape) -> TriCodec:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from export.compression_graphs import GraphFile
+from pipeline.models.blocks import STRIDE
 
 SHAPES_PX = ((64, 64), (64, 128), (192, 64), (256, 384), (64, 1024))
 _LEVELS = (0, 24, 49, 74, 99)
@@ -24,14 +26,15 @@ def cases(graphs: dict[str, GraphFile]) -> dict[str, list[Case]]:
     found: dict[str, list[Case]] = {role: [] for role in graphs}
     for i, (height, width) in enumerate(SHAPES_PX):
         count = 1 + i % 2
-        pixels, quality = _smooth_noise(count, height, width), torch.full((count,), _LEVELS[i])
-        y = run["analysis"](pixels)
-        z = run["hyper_analysis"](y, quality)
+        planes, quality = _smooth_noise(count, height, width), torch.full((count,), _LEVELS[i])
+        y = run["analysis"](planes)
+        spread = functional.pixel_unshuffle(y, 2)
+        z = run["hyper_analysis"](spread, quality)
         _, _, features = run["parameters"](z, quality)
         told = torch.randint(-31, 32, (count, 4 * y.shape[1], y.shape[2] // 2, y.shape[3] // 2)).float()
         inputs: dict[str, Case] = {
-            "analysis": (pixels,),
-            "hyper_analysis": (y, quality),
+            "analysis": (planes,),
+            "hyper_analysis": (spread, quality),
             "parameters": (z, quality),
             "context": (told, features),
             "synthesis": (y,),
@@ -43,13 +46,12 @@ def cases(graphs: dict[str, GraphFile]) -> dict[str, list[Case]]:
 
 
 def _smooth_noise(count: int, height: int, width: int) -> Tensor:
-    """uint8 (count, height, width, 3): noise with structure at several scales, as photographs have."""
+    """Planes of noise with structure at several scales, as photographs have."""
     image = torch.full((count, 3, height, width), 0.5)
     for cell in (1, 4, 16):
         noise = torch.randn(count, 3, height // cell + 1, width // cell + 1) * 0.03 * cell**0.5
-        image += nn.functional.interpolate(noise, size=(height, width), mode="bilinear")
-    pixels: Tensor = (image * 255).clamp(0, 255).to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous()
+        image += functional.interpolate(noise, size=(height, width), mode="bilinear")
+    return functional.pixel_unshuffle((image * 255).clamp(0, 255).to(torch.uint8), STRIDE)
 
 
 def _close(expected: np.ndarray, found: np.ndarray) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from export.graph import export_graph, round_weights_to_half
+from pipeline.models.blocks import PATCH
 from pipeline.models.compression.graphs import (
     AnalysisGraph,
     ContextGraph,
@@ -23,7 +24,7 @@ from pipeline.models.compression.model import CompressionModel
 
 _N, _H, _W = Dim("n"), Dim("h"), Dim("w")
 _LATENT = {0: _N, 2: 2 * _H, 3: 2 * _W}
-_COARSE_LATENT = {0: _N, 2: 8 * _H, 3: 8 * _W}
+_WHOLE_Z = {0: _N, 2: 4 * _H, 3: 4 * _W}
 _CELLS = {0: _N, 2: _H, 3: _W}
 _QUALITY = {0: _N}
 
@@ -52,12 +53,12 @@ def graph_files(model: CompressionModel) -> dict[str, GraphFile]:
     found = {
         "analysis": GraphFile(
             AnalysisGraph(model),
-            {"pixels": (torch.zeros(2, 64, 96, 3, dtype=torch.uint8), {0: _N, 1: 16 * _H, 2: 16 * _W})},
+            {"planes": (torch.zeros(2, 192, 8, 12, dtype=torch.uint8), _LATENT)},
             {"y": ("n", channels // 4, "2*h", "2*w")},
         ),
         "hyper_analysis": GraphFile(
             HyperAnalysisGraph(model),
-            {"y": (torch.zeros(2, channels // 4, 16, 24), _COARSE_LATENT), "quality": quality},
+            {"y": (torch.zeros(2, channels, 8, 12), _WHOLE_Z), "quality": quality},
             {"z": ("n", hyper, "h", "w")},
         ),
         "parameters": GraphFile(
@@ -74,7 +75,7 @@ def graph_files(model: CompressionModel) -> dict[str, GraphFile]:
             {"scale": coarse, "mean": coarse},
         ),
         "synthesis": GraphFile(
-            SynthesisGraph(model), {"y_hat": latent}, {"pixels": ("n", "16*h", "16*w", 3)}
+            SynthesisGraph(model), {"y_hat": latent}, {"planes": ("n", PATCH, "2*h", "2*w")}
         ),
     }
     for graph in found.values():
@@ -86,7 +87,7 @@ def reduction_file(weight: Tensor, bias: Tensor) -> GraphFile:
     """The graph of `ReductionGraph`, rounded to float16."""
     graph = ReductionGraph(weight.half().float(), bias).eval()
     latent = (torch.zeros(2, weight.shape[1] // 4, 24, 32), _LATENT)
-    return GraphFile(graph, {"y_hat": latent}, {"pixels": ("n", "2*h", "2*w", 3)})
+    return GraphFile(graph, {"y_hat": latent}, {"planes": ("n", 3, "2*h", "2*w")})
 
 
 def export_graphs(graphs: dict[str, GraphFile], out: Path) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pipeline.codec.jit import compiled
 
 LEVEL_STEP = 1756  # 64 scales from 0.11 to 64, evenly spaced in log2, which is in units of 2^-8
+MEAN_BITS = 10  # a unit of a mean is 2^-10 of the usual spread
 LARGEST_TOLD = 31  # what the context sees of a residual
 LARGEST_RESIDUAL = 2**15 - 1
 _LAST_LEVEL = 63
@@ -52,6 +53,21 @@ class Parameters:
 
     scale: Floats
     mean: Floats
+
+
+def in_units_of_spread(y: Floats, rate: Rate, multiple: int) -> Floats:
+    """y * gain over its usual spread, (M, h, w): what the hyper-encoder looks at.
+
+    Args:
+        y: (M/4, 2 rows, 2 columns).
+        rate: The quality's.
+        multiple: h and w are rows and columns up to the next multiple of this; the last cells are repeated.
+    """
+    rows, columns = y.shape[1] // 2, y.shape[2] // 2
+    size = (4 * y.shape[0], rows + -rows % multiple, columns + -columns % multiple)
+    scaled = np.empty(size, np.float32)
+    _scale(rows, columns, y, rate.gain / (rate.unit * np.float32(2**MEAN_BITS)), scaled)
+    return scaled
 
 
 def half_size(channels: int, rows: int, columns: int, half: int) -> int:
@@ -100,6 +116,16 @@ def restore_half(
     """Writes a half of y_hat, (M/4, 2 rows, 2 columns)."""
     rows, columns = y_hat.shape[1] // 2, y_hat.shape[2] // 2
     _restore(half, rows, columns, residuals, rate.unit, rate.inverse_gain, first.mean, correction.mean, y_hat)
+
+
+@compiled
+def _scale(rows, columns, y, factor, scaled):  # type: ignore[no-untyped-def]
+    for c in range(scaled.shape[0]):
+        q, a, b = c // 4, c // 2 % 2, c % 2
+        for i in range(scaled.shape[1]):
+            row = 2 * min(i, rows - 1) + a
+            for j in range(scaled.shape[2]):
+                scaled[c, i, j] = y[q, row, 2 * min(j, columns - 1) + b] * factor[c]
 
 
 @compiled

@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 @dataclass(frozen=True)
 class Box:
@@ -105,12 +102,3 @@ def even_boxes(area: Box, most: int) -> Iterator[Box]:
 def box_count(height: int, width: int, side: int) -> int:
     """How many boxes `boxes` gives, without making them."""
     return -(-height // side) * -(-width // side)
-
-
-def cut_padded(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """A part of a picture (H, W, C); past the lower or right border, that border is repeated."""
-    part = pixels[box.top : box.bottom, box.left : box.right]
-    below, beside = box.height - part.shape[0], box.width - part.shape[1]
-    if below == 0 and beside == 0:
-        return part
-    return np.pad(part, ((0, below), (0, beside), (0, 0)), mode="edge")

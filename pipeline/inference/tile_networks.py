@@ -17,6 +17,7 @@ from pipeline.codec.entropy_tables import EntropyTables
 from pipeline.codec.halves import (
     Floats,
     Parameters,
+    in_units_of_spread,
     indices_of_half,
     residuals_of_half,
     restore_half,
@@ -44,10 +45,10 @@ class TileNetworks:
     def symbols(self, tiles: Sequence[Floats], quality: int) -> list[tuple[Symbols, Halves]]:
         """What is coded of each tile: z, and the residuals with their table indices, half by half."""
         rows, columns = tiles[0].shape[1] // 2, tiles[0].shape[2] // 2
-        levels = _levels(quality, len(tiles))
-        (z,) = self.hyper_analysis.run({"y": _whole_cells_of_z(tiles), "quality": levels})
+        levels, rate = _levels(quality, len(tiles)), self.tables.rate(quality)
+        scaled = np.stack([in_units_of_spread(y, rate, CELLS_OF_Z) for y in tiles])
+        (z,) = self.hyper_analysis.run({"y": scaled, "quality": levels})
         first, features = self._first(z, levels)
-        rate = self.tables.rate(quality)
         early = [residuals_of_half(0, y, rate, p, p) for y, p in zip(tiles, first, strict=True)]
         told = [tell(r, rows, columns, p.mean.shape) for r, p in zip(early, first, strict=True)]
         second = self._second(told, features)
@@ -100,18 +101,3 @@ class TileNetworks:
 
 def _levels(quality: int, count: int) -> NDArray[np.int64]:
     return np.full(count, quality - 1, np.int64)  # graphs count from 0
-
-
-def _whole_cells_of_z(tiles: Sequence[Floats]) -> Floats:
-    """The tiles, stacked, their last rows and columns of cells repeated up to whole cells of z."""
-    rows, columns = tiles[0].shape[1] // 2, tiles[0].shape[2] // 2
-    more = (2 * (-rows % CELLS_OF_Z), 2 * (-columns % CELLS_OF_Z))
-    stacked = np.stack(tiles)
-    if not any(more):
-        return stacked
-    return _repeat_cells(_repeat_cells(stacked, more[0], axis=2), more[1], axis=3)
-
-
-def _repeat_cells(y: Floats, more: int, axis: int) -> Floats:
-    last = np.take(y, (-2, -1), axis=axis)
-    return np.concatenate([y, *[last] * (more // 2)], axis=axis)

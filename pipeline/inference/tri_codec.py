@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pipeline.codec.container import QUALITIES, TILE_PX, Extras, TriFile
 from pipeline.codec.entropy_tables import EntropyTables
 from pipeline.codec.halves import Floats
-from pipeline.codec.tiling import Box, boxes, cut_padded, even_boxes
+from pipeline.codec.planes import place_pixels, planes_of
+from pipeline.codec.tiling import Box, boxes, even_boxes
 from pipeline.core.errors import ArtifactNotFound
 from pipeline.core.operation import Device, LoadedArtifact
 from pipeline.inference.batching import Batcher
@@ -128,8 +129,8 @@ class TriCodec:
         y = np.empty((self._tables.channels // 4, _GRID * area.bottom, _GRID * area.right), np.float32)
         for core in even_boxes(area, self._window):
             outer = core.grown(self._halo, area.bottom, area.right)
-            part = cut_padded(pixels, outer.scaled(CELL_PX))
-            (window,) = self._graphs["analysis"].run({"pixels": part[None]})
+            planes = planes_of(pixels, outer.scaled(CELL_PX))
+            (window,) = self._graphs["analysis"].run({"planes": planes[None]})
             inner = core.relative_to(outer).scaled(_GRID)
             y[:, *core.scaled(_GRID).slices()] = window[0][:, *inner.slices()]
         return Latent(y, height, width)
@@ -183,10 +184,10 @@ class TriCodec:
         cores = list(even_boxes(region.over(CELL_PX), self._window))
         outers = [core.grown(self._halo, area.bottom, area.right) for core in cores]
         for core, outer, y_hat in zip(cores, outers, self._latents(file, outers), strict=True):
-            (window,) = self._graphs["synthesis"].run({"y_hat": y_hat[None]})
+            (planes,) = self._graphs["synthesis"].run({"y_hat": y_hat[None]})
             target = core.scaled(CELL_PX).within(region)
             source = target.relative_to(outer.scaled(CELL_PX))
-            pixels[target.relative_to(region).slices()] = window[0][source.slices()]
+            place_pixels(planes[0], source, pixels[target.relative_to(region).slices()])
         return _grey(pixels) if file.is_grey else pixels
 
     def decode_reduced(self, file: TriFile) -> Pixels:
@@ -201,9 +202,9 @@ class TriCodec:
         pixels = np.empty((*size, 3), np.uint8)
         every = [box for _, box in _tile_boxes(file.height_px, file.width_px)]
         for box, y_hat in zip(every, self._latents(file, every), strict=True):
-            (part,) = self._graphs["reduction"].run({"y_hat": y_hat[None]})
+            (planes,) = self._graphs["reduction"].run({"y_hat": y_hat[None]})
             target = box.scaled(_GRID).within(Box(0, 0, *size))
-            pixels[target.slices()] = part[0][: target.height, : target.width]
+            pixels[target.slices()] = planes[0].transpose(1, 2, 0)[: target.height, : target.width]
         return _grey(pixels) if file.is_grey else pixels
 
     def _latents(self, file: TriFile, windows: Sequence[Box]) -> Iterator[Floats]:
