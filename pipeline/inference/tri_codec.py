@@ -34,7 +34,7 @@ LAYOUT = 1  # of artifacts that this reads
 WINDOW_PX = 3072  # side of what g_a and g_s compute at once, without the halo
 _GRID = 2  # rows and columns of the grid of 1/8 in a cell of y
 _TILE = TILE_PX // CELL_PX
-_ROLES = ("analysis", "hyper_analysis", "parameters", "context", "synthesis", "reduction")
+ROLES = ("analysis", "hyper_analysis", "parameters", "context", "synthesis", "reduction")
 _MAX_BATCH = {"cpu": 1, "cuda": 8}
 
 Pixels = NDArray[np.uint8]
@@ -102,7 +102,7 @@ class TriCodec:
             )
         batch = _MAX_BATCH[device]
         return cls(
-            {role: Batcher(OrtSession(artifact.path(role), device, device_index), batch) for role in _ROLES},
+            {role: Batcher(OrtSession(artifact.path(role), device, device_index), batch) for role in ROLES},
             EntropyTables.load(artifact.path("tables")),
             digest=artifact.digest,
             halo_px=artifact.manifest.config["halo_px"],
