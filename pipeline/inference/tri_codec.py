@@ -78,7 +78,7 @@ class TriCodec:
         window_px: int = WINDOW_PX,
     ) -> None:
         self._graphs, self._tables = graphs, tables
-        self._tiles = TileNetworks(
+        self.tile_networks = TileNetworks(
             graphs["hyper_analysis"], graphs["parameters"], graphs["context"], tables
         )
         self.digest = digest
@@ -144,7 +144,7 @@ class TriCodec:
         tiles: list[bytes] = []
         for batch in self._batches(list(_tile_boxes(latent.height_px, latent.width_px))):
             parts = [latent.y[:, *box.scaled(_GRID).slices()] for _, box in batch]
-            tiles += self._tiles.encode(parts, quality)
+            tiles += self.tile_networks.encode(parts, quality)
         return TriFile(
             width_px=latent.width_px,
             height_px=latent.height_px,
@@ -217,7 +217,7 @@ class TriCodec:
             for batch in self._batches([entry for entry in entries if entry[0] not in held]):
                 payloads = [file.tiles[i] for i, _ in batch]
                 box = batch[0][1]
-                decoded = self._tiles.decode(payloads, box.height, box.width, file.quality)
+                decoded = self.tile_networks.decode(payloads, box.height, box.width, file.quality)
                 held.update(zip((i for i, _ in batch), decoded, strict=True))
             yield _cut(window, [(box, held[i]) for i, box in entries])
             held = {i: y_hat for i, y_hat in held.items() if last[i] > step}
