@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.container import Extras, pack_alpha, parse
+from pipeline.codec.alpha import pack_alpha
+from pipeline.codec.container import Extras, parse
 from pipeline.core.errors import TargetUnreachable
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput
 from pipeline.imaging.decode import DecodedImage

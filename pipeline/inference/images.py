@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.codec.container import MAGIC, TriFile, parse, read_header, unpack_alpha
+from pipeline.codec.alpha import unpack_alpha
+from pipeline.codec.container import MAGIC, TriFile, parse, read_header
 from pipeline.codec.tiling import Box
 from pipeline.core.errors import ImageTooLarge, InputTooLarge, InvalidParams
 from pipeline.core.operation import HandlerContext, Limits

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.container import Extras, TriFile, parse
+from pipeline.codec.container import Extras, parse
 from pipeline.core.errors import TargetUnreachable
+from pipeline.inference.tri_codec import TriCodec
 from pipeline.metrics.psnr import psnr_db
 from pipeline.operations.compress import DEFAULT_QUALITY, CompressParams
 
@@ -26,20 +26,6 @@ _PATIENCE = 5  # interpolations, then halving: no curve can make a search long
 # What a photograph comes to, for the first look: a line through quality 50 (dB; log2 of bits a pixel).
 _DB_AT_50, _DB_A_STEP = 32.0, 0.17
 _LOG2_BPP_AT_50, _LOG2_BPP_A_STEP = -0.6, 0.045
-
-
-class Coder(Protocol):
-    """What a search needs of a `TriCodec`; what `analyse` gives is for `code` alone."""
-
-    def analyse(self, pixels: NDArray[np.uint8]) -> object: ...
-
-    def code(self, latent: object, quality: int, *, is_grey: bool, extras: Extras) -> TriFile: ...
-
-    def encode(
-        self, pixels: NDArray[np.uint8], quality: int, *, is_grey: bool, extras: Extras
-    ) -> TriFile: ...
-
-    def decode(self, file: TriFile) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
@@ -60,12 +46,12 @@ class Coded:
 
 
 def coded(
-    coder: Coder, pixels: NDArray[np.uint8], params: CompressParams, *, is_grey: bool, extras: Extras
+    codec: TriCodec, pixels: NDArray[np.uint8], params: CompressParams, *, is_grey: bool, extras: Extras
 ) -> Coded:
     """Codes a picture as asked.
 
     Args:
-        coder: The codec.
+        codec: What codes.
         pixels: uint8 (H, W, 3).
         params: Which of quality, max_bytes and min_psnr_db, and its value.
         is_grey: Code it as grey.
@@ -76,16 +62,16 @@ def coded(
     """
     if params.max_bytes is None and params.min_psnr_db is None:
         quality = params.quality or DEFAULT_QUALITY
-        return Coded(coder.encode(pixels, quality, is_grey=is_grey, extras=extras).to_bytes(), quality)
-    latent = coder.analyse(pixels)
+        return Coded(codec.encode(pixels, quality, is_grey=is_grey, extras=extras).to_bytes(), quality)
+    latent = codec.analyse(pixels)
 
     def at(quality: int) -> bytes:
-        return coder.code(latent, quality, is_grey=is_grey, extras=extras).to_bytes()
+        return codec.code(latent, quality, is_grey=is_grey, extras=extras).to_bytes()
 
     if params.max_bytes is not None:
         return largest_within(at, params.max_bytes, pixel_count=pixels.shape[0] * pixels.shape[1])
     assert params.min_psnr_db is not None  # noqa: S101 - the first line has seen to it
-    return smallest_reaching(at, lambda data: coder.decode(parse(data)), pixels, params.min_psnr_db)
+    return smallest_reaching(at, lambda data: codec.decode(parse(data)), pixels, params.min_psnr_db)
 
 
 def largest_within(at: Callable[[int], bytes], max_bytes: int, *, pixel_count: int) -> Coded:

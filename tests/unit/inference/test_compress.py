@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.codec.container import parse, unpack_alpha
+from pipeline.codec.alpha import unpack_alpha
+from pipeline.codec.container import parse
 from pipeline.core.errors import TargetUnreachable
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput, Limits
 from pipeline.imaging.decode import decode_image
