@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.core.artifact import BUILT_IN, MANIFEST, artifacts_under, built_in_versions, digest_of, read_manifest
+from pipeline.core.artifact import (
+    BUILT_IN,
+    MANIFEST,
+    artifacts_under,
+    built_in_versions,
+    digest_of,
+    read_manifest,
+)
 from pipeline.core.artifact_store import fetch_artifact, find_published
 from pipeline.core.errors import ArtifactNotFound
 from pipeline.core.operation import LoadedArtifact
