@@ -24,8 +24,8 @@ MIN_QUALITY, MAX_QUALITY = 1, 100
 _PATIENCE = 5  # interpolations, then halving: no curve can make a search long
 
 # What a photograph comes to, for the first look: a line through quality 50 (dB; log2 of bits a pixel).
-_DB_AT_50, _DB_A_STEP = 32.0, 0.17
-_LOG2_BPP_AT_50, _LOG2_BPP_A_STEP = -0.6, 0.045
+_DB_AT_50, _DB_A_STEP = 33.5, 0.155
+_LOG2_BPP_AT_50, _LOG2_BPP_A_STEP = -0.8, 0.04
 
 
 @dataclass(frozen=True)
