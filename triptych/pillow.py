@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image, ImageFile
 
 from pipeline.codec.container import MAGIC, TriFile, parse
@@ -25,7 +24,7 @@ from pipeline.imaging.colour import in_own_space
 from pipeline.imaging.decode import DecodedImage
 from pipeline.imaging.exif import APP1_PREFIX, upright
 from pipeline.imaging.formats import TYPES
-from pipeline.imaging.planes import GREY_MODES, split_alpha
+from pipeline.imaging.planes import GREY_MODES, rgb_samples, split_alpha
 from pipeline.operations.compress import CompressParams
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _picture(image: Image.Image, icc_profile: bytes | None, exif: bytes | None) 
     colour, alpha = split_alpha(image, bits, is_grey=is_grey)
     managed, space, _ = in_own_space(colour, icc_profile)
     return DecodedImage(
-        pixels=np.ascontiguousarray(managed.convert("RGB")),
+        pixels=rgb_samples(managed),
         alpha=alpha,
         is_grey=is_grey,
         icc_profile=icc_profile,

@@ -24,7 +24,7 @@ from pipeline.imaging.colour import in_own_space, to_srgb
 from pipeline.imaging.exif import exif_of
 from pipeline.imaging.formats import READERS, sniff
 from pipeline.imaging.pillow_errors import translated
-from pipeline.imaging.planes import split_alpha, stored_samples
+from pipeline.imaging.planes import rgb_samples, split_alpha, stored_samples
 
 _TAG_TILE_WIDTH, _TAG_TILE_LENGTH, _TAG_ORIENTATION = 322, 323, 274
 _SCANS_AT_FULL_SIZE = 64  # progressive encoders write about 10; each scan goes over all coefficients again
@@ -112,7 +112,7 @@ def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> 
         else:
             managed, profile_note = to_srgb(colour, icc_profile)
         del colour
-        pixels = np.asarray(managed.convert("RGB"))
+        pixels = rgb_samples(managed)
     return DecodedImage(
         pixels=_frozen(pixels),
         alpha=None if alpha is None else _frozen(alpha),

@@ -18,6 +18,23 @@ GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
+_ROWS_AT_ONCE = 256
+
+
+def rgb_samples(image: Image.Image) -> NDArray[np.uint8]:
+    """The samples of a loaded picture of mode "L" or "RGB", uint8 (H, W, 3), C-contiguous.
+
+    Strip by strip: `np.asarray` of a whole picture holds its samples twice, and a conversion of modes once
+    more, 1 GB together at 100 MP.
+    """
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        strip = image.crop((0, top, width, min(top + _ROWS_AT_ONCE, height)))
+        pixels[top : top + strip.height] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+    return pixels
+
+
 def stored_samples(image: ImageFile, data: bytes) -> tuple[int, bool]:
     """Reads from a header how a file stores its samples.
 

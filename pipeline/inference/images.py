@@ -15,6 +15,7 @@ from pipeline.core.errors import ImageTooLarge, InputTooLarge, InvalidParams
 from pipeline.core.operation import HandlerContext, Limits
 from pipeline.imaging.colour import to_srgb
 from pipeline.imaging.decode import DecodedImage, decode_image
+from pipeline.imaging.planes import rgb_samples
 from pipeline.inference.codecs import Codecs
 
 REDUCTION = 8
@@ -142,7 +143,7 @@ def _in_srgb(image: DecodedImage) -> DecodedImage:
     srgb, note = to_srgb(stored.getchannel(0) if image.is_grey else stored, image.space)
     return replace(
         image,
-        pixels=np.asarray(srgb.convert("RGB")),
+        pixels=rgb_samples(srgb),
         space=None,
         notes=(*image.notes, *([note] if note else [])),
     )
