@@ -3,8 +3,8 @@
 pixels ── windows ── g_a ── y ── tiles ── TileNetworks ── TriFile
 pixels ── windows ── g_s ── y_hat ── tiles ── TileNetworks ── TriFile
 
-Windows and tiles are independent. A window is computed with a halo of the receptive field, so windows leave no
-seams; a tile knows nothing of its neighbours, so it can be read, and can break, by itself.
+Windows and tiles are independent. A window is computed with a halo of the receptive field, so windows leave
+no seams; a tile knows nothing of its neighbours, so it can be read, and can break, by itself.
 """
 
 from __future__ import annotations
