@@ -133,8 +133,7 @@ class ParametersGraph(nn.Module):
 
 
 class ContextGraph(nn.Module):
-    """Corrections of scales and means, in the units of `ParametersGraph`, for the second half of the
-    residuals.
+    """Corrections of scales and means for the second half, in the units of `ParametersGraph`.
 
     told: residuals of the first half, limited to -31..31, zeros elsewhere, float32 (N, M, h, w).
     """
@@ -181,8 +180,7 @@ class SynthesisGraph(nn.Module):
 
 
 class ReductionGraph(nn.Module):
-    """y_hat to planes of the picture at 1/8 of its size, uint8 (N, 3, 2h, 2w): a linear map of each cell of
-    y.
+    """y_hat to planes of the picture at 1/8, uint8 (N, 3, 2h, 2w): a linear map of each cell of y.
 
     Args:
         weight: Float (12, M), rows in the order of `pixel_shuffle`; pixels are in [0, 1].
