@@ -3,8 +3,8 @@
 pixels ── windows ── g_a ── y ── tiles ── TileNetworks ── TriFile
 pixels ── windows ── g_s ── y_hat ── tiles ── TileNetworks ── TriFile
 
-Windows and tiles are independent. A window is computed with a halo of the receptive field, so windows leave no
-seams; a tile knows nothing of its neighbours, so it can be read, and can break, by itself.
+Windows and tiles are independent. A window is computed with a halo of the receptive field, so windows leave
+no seams; a tile knows nothing of its neighbours, so it can be read, and can break, by itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MODEL_BYTES = 16
 CELL_PX = 16  # pixels a cell of y, each way
 REDUCTION = 8
 LAYOUT = 1  # of artifacts that this reads
-WINDOW_PX = 3072  # side of what g_a and g_s compute at once, without the halo
+WINDOW_PX = 1536  # side of what g_a and g_s compute at once, without the halo: about 300 MB
 _GRID = 2  # rows and columns of the grid of 1/8 in a cell of y
 _TILE = TILE_PX // CELL_PX
 ROLES = ("analysis", "hyper_analysis", "parameters", "context", "synthesis", "reduction")

@@ -1,7 +1,7 @@
 """Symbols are the same whatever computes them: the exactness that files depend on.
 
-TRIPTYCH_TEST_PHOTOS may name folders of photographs (separated as in PATH); all of them are then tried instead of
-pictures that are made here.
+TRIPTYCH_TEST_PHOTOS may name folders of photographs (separated as in PATH); all of them are then tried
+instead of pictures that are made here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ LEVELS = onnxruntime.GraphOptimizationLevel
 SETUPS = [
     (threads, level)
     for threads in (1, 2, 4)
-    for level in (LEVELS.ORT_DISABLE_ALL, LEVELS.ORT_ENABLE_BASIC, LEVELS.ORT_ENABLE_EXTENDED, LEVELS.ORT_ENABLE_ALL)
+    for level in (
+        LEVELS.ORT_DISABLE_ALL,
+        LEVELS.ORT_ENABLE_BASIC,
+        LEVELS.ORT_ENABLE_EXTENDED,
+        LEVELS.ORT_ENABLE_ALL,
+    )
 ]
 
 
@@ -80,7 +85,7 @@ def expected() -> list[list[np.ndarray]]:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize(("threads", "level"), SETUPS)
 def test_symbols_are_the_same_everywhere(threads: int, level: LEVELS) -> None:
-    """1, 2, 4 threads, every level of graph optimisation: each file decodes, to the same y_hat bit for bit."""
+    """Any threads, every level of graph optimisation: each file decodes, to the same y_hat bit for bit."""
     other = codec_of(options=options(threads, level))
     for file, known in zip(coded(), expected(), strict=True):
         for one, another in zip(known, y_hats(other.tile_networks, file), strict=True):

@@ -34,7 +34,11 @@ def codec() -> TriCodec:
 
 
 def codec_of(
-    *, window_px: int = WINDOW_PX, halo_px: int | None = None, max_batch: int = 1, options: Options | None = None
+    *,
+    window_px: int = WINDOW_PX,
+    halo_px: int | None = None,
+    max_batch: int = 1,
+    options: Options | None = None,
 ) -> TriCodec:
     """The built-in codec with other windows, another batch, or sessions made with ONNX Runtime's options."""
     loaded = artifact()

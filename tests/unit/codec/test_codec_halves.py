@@ -57,9 +57,7 @@ def places(half: int) -> list[tuple[int, int, int]]:
 @pytest.mark.parametrize("half", [0, 1])
 def test_as_it_is_written_down(half: int) -> None:
     """Order, levels, residuals and y_hat are those of the formulas in the module's heading."""
-    total = {
-        name: getattr(FIRST, name) + half * getattr(CORRECTION, name) for name in ("scale", "mean")
-    }
+    total = {name: getattr(FIRST, name) + half * getattr(CORRECTION, name) for name in ("scale", "mean")}
     levels = indices_of_half(half, ROWS, COLUMNS, RATE, FIRST, CORRECTION)
     residuals = residuals_of_half(half, Y, RATE, FIRST, CORRECTION)
     y_hat = np.zeros_like(Y)
@@ -86,7 +84,7 @@ def test_what_the_context_is_told() -> None:
 
 
 def test_what_the_hyper_encoder_sees() -> None:
-    """y in units of its usual spread, its last row and column of cells repeated."""
+    """Y in units of its usual spread, its last row and column of cells repeated."""
     scaled = in_units_of_spread(Y, RATE, 4)
     assert scaled.shape == PADDED
     expected = unshuffled(Y) * (RATE.gain / (RATE.unit * np.float32(1024)))[:, None, None]

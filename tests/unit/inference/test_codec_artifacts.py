@@ -44,7 +44,7 @@ def test_the_built_in_needs_no_store() -> None:
 
 
 def test_older_built_ins_are_found(monkeypatch: pytest.MonkeyPatch, other: Path, tmp_path: Path) -> None:
-    """An artifact that ships under `older/` loads by digest or its beginning; the current one stays current."""
+    """An artifact under `older/` loads by digest or its beginning; the current one stays current."""
     packages = tmp_path / "artifacts"
     shutil.copytree(built_in_directory("compression"), packages / "compression")
     shutil.copytree(other, packages / "compression" / "older" / "first")
