@@ -1,7 +1,7 @@
 """The codecs that are compared, each as two functions of bytes, and the levels at which they are measured.
 
-Levels are each codec's own; ours are chosen for a range of bits a pixel (see `ours`). A codec sees pixels only:
-no metadata, no profile.
+Levels are each codec's own; ours are chosen for a range of bits a pixel (see `ours`). A codec sees pixels
+only: no metadata, no profile.
 """
 
 from __future__ import annotations

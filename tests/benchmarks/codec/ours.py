@@ -1,4 +1,4 @@
-"""Triptych's codec for the comparison, and the qualities at which its curve has the points that are wanted."""
+"""Triptych's codec for the comparison, and the qualities that give the points that are wanted."""
 
 from __future__ import annotations
 
