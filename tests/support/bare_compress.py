@@ -2,7 +2,7 @@
 
     python -m tests.support.bare_compress QUALITY FILE...
 
-A file named twice is coded twice; all are in memory before it counts. One thread. See `bare` for what it prints.
+A file named twice is coded twice; all are in memory before it counts. One thread. `bare` says what it prints.
 """
 
 from __future__ import annotations
