@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, features
 
@@ -50,7 +51,7 @@ class Pillow:
 
     def version(self) -> str:
         library = {"JPEG": "libjpeg_turbo", "WEBP": "webp", "AVIF": "avif"}[self.format]
-        return f"Pillow {Image.__version__}, {library} {features.version(library)}, {dict(self.options)}"
+        return f"Pillow {PIL.__version__}, {library} {features.version(library)}, {dict(self.options)}"
 
 
 class JpegXl:
