@@ -45,7 +45,15 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def one_item(operation: str, params: dict[str, Any], source: Path, target: Path) -> dict[str, Any]:
     """What the process printed."""
-    argv = [sys.executable, "-m", "tests.support.one_item", operation, json.dumps(params), str(source), str(target)]
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.support.one_item",
+        operation,
+        json.dumps(params),
+        str(source),
+        str(target),
+    ]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)
     measured: dict[str, Any] = json.loads(done.stdout)
