@@ -87,6 +87,20 @@ def built_in_digest(name: str) -> str:
     return digest_of((built_in_directory(name) / MANIFEST).read_bytes())
 
 
+def built_in_versions(name: str) -> dict[str, Path]:
+    """Every artifact of a name that ships with this package: digest to directory, the current one first.
+
+    Older ones lie under `older/` of the current one's directory. Nothing new is made with them; what they
+    have made stays readable.
+
+    Raises:
+        ArtifactNotFound: This package ships none of that name.
+    """
+    current = built_in_directory(name)
+    older = sorted(path.parent for path in current.glob(f"older/*/{MANIFEST}"))
+    return {digest_of((directory / MANIFEST).read_bytes()): directory for directory in (current, *older)}
+
+
 def read_manifest(directory: Path, digest: str | None = None) -> ArtifactManifest:
     """Reads a manifest and verifies it and every file that it names.
 

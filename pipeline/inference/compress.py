@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from pipeline.codec.container import parse
+from pipeline.codec.alpha import pack_alpha
+from pipeline.codec.container import Extras, parse
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput
 from pipeline.imaging.decode import decode_image
 from pipeline.imaging.encode import preview
@@ -34,10 +35,11 @@ class Compressor:
         watch = Stopwatch()
         image = decode_image(item.data, self._limits)
         watch.lap("read")
-        file = self._codec.encode(image.pixels, params.quality, alpha=image.alpha, is_grey=image.is_grey)
+        extras = Extras(alpha=None if image.alpha is None else pack_alpha(image.alpha))
+        file = self._codec.encode(image.pixels, params.quality, is_grey=image.is_grey, extras=extras)
         coded = file.to_bytes()
         watch.lap("encode")
-        decoded, _ = self._codec.decode(parse(coded))
+        decoded = self._codec.decode(parse(coded))
         psnr = psnr_db(image.pixels, decoded)
         watch.lap("verify")
         previews = {"before": preview(image.pixels), "after": preview(decoded)} if item.sample else {}

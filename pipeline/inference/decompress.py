@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from pipeline.codec.alpha import unpack_alpha
 from pipeline.codec.container import TriFile, parse
 from pipeline.core.errors import ImageTooLarge, InputTooLarge
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput, Limits
@@ -32,7 +33,9 @@ class Decompressor:
         params = cast("DecompressParams", item.params)
         watch = Stopwatch()
         file = _parse_within(item.data, self._limits)
-        pixels, alpha = self._codec.decode(file)
+        pixels = self._codec.decode(file)
+        packed = file.extras.alpha
+        alpha = None if packed is None else unpack_alpha(packed, file.height_px, file.width_px)
         watch.lap("decode")
         data = encode_image(
             pixels, params.format, quality=params.jpeg_quality, alpha=alpha, grey=file.is_grey

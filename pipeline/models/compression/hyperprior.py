@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.blocks import RateCurve
-from pipeline.models.standard.exact import ExactConv, activate
-from pipeline.models.standard.shape import Shape
-from pipeline.models.standard.straight_through import clamp_inward
+from pipeline.models.compression.exact import ExactConv, activate
+from pipeline.models.compression.shape import Shape
+from pipeline.models.compression.straight_through import clamp_inward
 
 Z_BITS = 4  # z is a multiple of 2^-4 after its quantiser's step
 LARGEST_Z = 1023

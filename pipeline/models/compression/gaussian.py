@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.models.standard.straight_through import clamp_inward
+from pipeline.models.compression.straight_through import clamp_inward
 
 LEVELS = 64
 SMALLEST_SCALE = 0.11

@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from export.standard_graphs import GraphFile, export_graphs, graph_files
-from export.standard_tables import make_tables
+from export.compression_graphs import GraphFile, export_graphs, graph_files
+from export.compression_tables import make_tables
 from pipeline.codec.entropy_tables import EntropyTables
 from pipeline.models.blocks import rate_of_quality
-from pipeline.models.standard.exact import ExactConv, set_quantised
-from pipeline.models.standard.exact_layer import ExactLayer, NotExactError
-from pipeline.models.standard.gaussian import residual_bits
-from pipeline.models.standard.hyperprior import first_half
-from pipeline.models.standard.klt import start_as_klt
-from pipeline.models.standard.model import CompressionModel
+from pipeline.models.compression.exact import ExactConv, set_quantised
+from pipeline.models.compression.exact_layer import ExactLayer, NotExactError
+from pipeline.models.compression.gaussian import residual_bits
+from pipeline.models.compression.hyperprior import first_half
+from pipeline.models.compression.klt import start_as_klt
+from pipeline.models.compression.model import CompressionModel
 from pipeline.training.photos import to_tensor
-from tests.export.test_standard_training import SMALL
+from tests.export.test_compression_training import SMALL
 from tests.support.codec import landscape
 
 # torch's exporter itself warns of its own deprecations.

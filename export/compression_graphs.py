@@ -1,4 +1,4 @@
-"""The five graphs of the codec as ONNX files, with the names and axes of what goes in and out."""
+"""The graphs of the codec as ONNX files, with the names and axes of what goes in and out."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from export.graph import export_graph, round_weights_to_half
-from pipeline.models.standard.graphs import (
+from pipeline.models.blocks import PATCH
+from pipeline.models.compression.graphs import (
     AnalysisGraph,
     ContextGraph,
     HyperAnalysisGraph,
     ParametersGraph,
+    ReductionGraph,
     SynthesisGraph,
 )
-from pipeline.models.standard.model import CompressionModel
+from pipeline.models.compression.model import CompressionModel
 
 _N, _H, _W = Dim("n"), Dim("h"), Dim("w")
 _LATENT = {0: _N, 2: 2 * _H, 3: 2 * _W}
-_COARSE_LATENT = {0: _N, 2: 8 * _H, 3: 8 * _W}
+_WHOLE_Z = {0: _N, 2: 4 * _H, 3: 4 * _W}
 _CELLS = {0: _N, 2: _H, 3: _W}
 _QUALITY = {0: _N}
 
@@ -37,7 +39,7 @@ class GraphFile:
 
 
 def graph_files(model: CompressionModel) -> dict[str, GraphFile]:
-    """All graphs of a model, whose float networks are rounded to float16 here, in place."""
+    """The graphs of a model, whose float networks are rounded to float16 here, in place."""
     for network in (model.g_a, model.h_a, model.g_s):
         round_weights_to_half(network)
     channels, hyper, features = (
@@ -46,52 +48,46 @@ def graph_files(model: CompressionModel) -> dict[str, GraphFile]:
         model.shape.entropy_channels,
     )
     quality = (torch.tensor([3, 40]), _QUALITY)
-    latent = ("n", channels // 4, "2*h", "2*w")
+    latent = (torch.zeros(2, channels // 4, 24, 32), _LATENT)
+    fine, coarse = ("n", channels, "4*h", "4*w"), ("n", channels, "h", "w")
     found = {
         "analysis": GraphFile(
             AnalysisGraph(model),
-            {"pixels": (torch.zeros(2, 64, 96, 3, dtype=torch.uint8), {0: _N, 1: 16 * _H, 2: 16 * _W})},
-            {"y": latent},
+            {"planes": (torch.zeros(2, 192, 8, 12, dtype=torch.uint8), _LATENT)},
+            {"y": ("n", channels // 4, "2*h", "2*w")},
         ),
         "hyper_analysis": GraphFile(
             HyperAnalysisGraph(model),
-            {"y": (torch.zeros(2, channels // 4, 16, 24), _COARSE_LATENT), "quality": quality},
-            {"z": ("n", hyper, "h", "w"), "scaled": ("n", channels // 4, "8*h", "8*w")},
+            {"y": (torch.zeros(2, channels, 8, 12), _WHOLE_Z), "quality": quality},
+            {"z": ("n", hyper, "h", "w")},
         ),
         "parameters": GraphFile(
             ParametersGraph(model),
             {"z": (torch.zeros(2, hyper, 3, 4, dtype=torch.int16), _CELLS), "quality": quality},
-            {
-                "table": ("n", channels // 4, "8*h", "8*w"),
-                "mean": ("n", channels // 4, "8*h", "8*w"),
-                "scale_units": ("n", channels, "4*h", "4*w"),
-                "features": ("n", features, "4*h", "4*w"),
-            },
+            {"scale": fine, "mean": fine, "features": ("n", features, "4*h", "4*w")},
         ),
         "context": GraphFile(
             ContextGraph(model),
             {
-                "residual": (torch.zeros(2, channels // 4, 24, 32, dtype=torch.int16), _LATENT),
-                "first_mean": (torch.zeros(2, channels // 4, 24, 32), _LATENT),
-                "features": (torch.zeros(2, features, 12, 16, dtype=torch.uint8), _CELLS),
-                "scale_units": (torch.zeros(2, channels, 12, 16, dtype=torch.int16), _CELLS),
-                "quality": quality,
+                "told": (torch.zeros(2, channels, 12, 16), _CELLS),
+                "features": (torch.zeros(2, features, 12, 16), _CELLS),
             },
-            {"table": latent, "mean": latent},
+            {"scale": coarse, "mean": coarse},
         ),
         "synthesis": GraphFile(
-            SynthesisGraph(model),
-            {
-                "residual": (torch.zeros(2, channels // 4, 24, 32, dtype=torch.int16), _LATENT),
-                "mean": (torch.zeros(2, channels // 4, 24, 32), _LATENT),
-                "quality": quality,
-            },
-            {"pixels": ("n", "16*h", "16*w", 3)},
+            SynthesisGraph(model), {"y_hat": latent}, {"planes": ("n", PATCH, "2*h", "2*w")}
         ),
     }
     for graph in found.values():
         graph.module.eval()
     return found
+
+
+def reduction_file(weight: Tensor, bias: Tensor) -> GraphFile:
+    """The graph of `ReductionGraph`, rounded to float16."""
+    graph = ReductionGraph(weight.half().float(), bias).eval()
+    latent = (torch.zeros(2, weight.shape[1] // 4, 24, 32), _LATENT)
+    return GraphFile(graph, {"y_hat": latent}, {"planes": ("n", 3, "2*h", "2*w")})
 
 
 def export_graphs(graphs: dict[str, GraphFile], out: Path) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.blocks import PATCH, STRIDE, DepthBlock
-from pipeline.models.standard.shape import Shape
+from pipeline.models.compression.shape import Shape
 
 
 class Encoder(nn.Module):
@@ -36,13 +36,6 @@ class Decoder(nn.Module):
         self.blocks = nn.Sequential(*(DepthBlock(shape.channels) for _ in range(shape.decoder_blocks)))
         self.head = nn.Conv2d(shape.channels, PATCH, 1)
 
-    def forward(self, y_hat: Tensor, identity: Tensor | None = None) -> Tensor:
-        """Decodes; `identity`, ones (N, 1, 1, 1), changes nothing but the speed of the exported graph.
-
-        As the output of a convolution, the first block's input has the memory layout that ONNX Runtime
-        prefers, and with it all the sums of the residual branches.
-        """
+    def forward(self, y_hat: Tensor) -> Tensor:
         x = F.pixel_shuffle(self.stem(y_hat), 2)
-        if identity is not None:
-            x = F.conv2d(x, identity, groups=identity.shape[0])
         return F.pixel_shuffle(self.head(self.blocks(x)), STRIDE) + 0.5

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.blocks import STRIDE, silence
-from pipeline.models.klt import karhunen_loeve
-from pipeline.models.standard.gaussian import SMALLEST_SCALE
-from pipeline.models.standard.model import CompressionModel, distortion_weight
+from pipeline.models.compression.karhunen_loeve import karhunen_loeve
+from pipeline.models.compression.gaussian import SMALLEST_SCALE
+from pipeline.models.compression.model import CompressionModel, distortion_weight
 
 _Z_DEVIATION = 2.0
 

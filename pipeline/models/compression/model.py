@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from pipeline.models.blocks import RateCurve
 from pipeline.models.factorised_prior import FactorisedPrior
-from pipeline.models.standard.gaussian import level_of_log2_scale, residual_bits
-from pipeline.models.standard.hyperprior import (
+from pipeline.models.compression.gaussian import level_of_log2_scale, residual_bits
+from pipeline.models.compression.hyperprior import (
     LARGEST_Z,
     Z_BITS,
     Context,
@@ -28,9 +28,9 @@ from pipeline.models.standard.hyperprior import (
     HyperEncoder,
     first_half,
 )
-from pipeline.models.standard.shape import Shape
-from pipeline.models.standard.straight_through import clamp_inward, round_through
-from pipeline.models.standard.transforms import Decoder, Encoder
+from pipeline.models.compression.shape import Shape
+from pipeline.models.compression.straight_through import clamp_inward, round_through
+from pipeline.models.compression.transforms import Decoder, Encoder
 
 LAMBDA_RANGE = (0.001, 0.2)  # weight of 255^2 * MSE against bits a pixel, at quality 1 and 100
 

@@ -19,8 +19,8 @@ class Shape:
     hyper_channels: int = 96
     encoder_blocks: int = 4
     decoder_blocks: int = 5
-    entropy_channels: int = 256
-    context_channels: int = 192
+    entropy_channels: int = 160
+    context_channels: int = 128
     anchors: int = 8
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.standard.exact import ACTIVATION_BITS, LARGEST_ACTIVATION, ExactConv
+from pipeline.models.compression.exact import ACTIVATION_BITS, LARGEST_ACTIVATION, ExactConv
 
 EXACT_BELOW = 2.0**24  # float32 holds every integer up to here
 

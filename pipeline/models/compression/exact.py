@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.models.standard.straight_through import clamp_inward, round_through
+from pipeline.models.compression.straight_through import clamp_inward, round_through
 
 ACTIVATION_BITS = 5  # activations are multiples of 2^-5
 LARGEST_ACTIVATION = 255
