@@ -38,7 +38,7 @@ class InTurn:
     def cpu_ratio(self) -> float:
         """CPU seconds of the bare loop over those of the job's processes and servers.
 
-        What `ratio` comes to where every core is busy all the time; other work on the machine hardly moves it.
+        What `ratio` comes to where every core is busy all the time; what else runs here hardly moves it.
         """
         return self.cost[BARE][BARE] / sum(self.cost[JOB].values())
 
