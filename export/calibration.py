@@ -1,4 +1,4 @@
-"""What photographs tell about a trained model: how often each residual occurs, and how y_hat gives a small picture."""
+"""What photographs tell about a trained model: how often residuals occur, how y_hat gives a small picture."""
 
 from __future__ import annotations
 

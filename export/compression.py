@@ -81,7 +81,8 @@ def export_compression(
         graphs=graphs,
         parity=parity,
         metrics={} if dev is None else measure(_codec(out, model.shape), dev),
-        config=_config(model.shape) | {
+        config=_config(model.shape)
+        | {
             "training_steps": saved["step"],
             "training_cpu_hours": round(saved["cpu_seconds"] / 3600, 2),
         },
@@ -102,12 +103,15 @@ def _calibrate(
 ) -> tuple[EntropyTables, tuple[Tensor, Tensor]]:
     """Tables fitted to residuals, and the map to 1/8 of the size."""
     tables = make_tables(model)
-    networks = TileNetworks(
-        *(OrtSession(out / f"{role}.onnx") for role in ("hyper_analysis", "parameters", "context")), tables
+    hyper_analysis, parameters, context = (
+        OrtSession(out / f"{role}.onnx") for role in ("hyper_analysis", "parameters", "context")
     )
+    networks = TileNetworks(hyper_analysis, parameters, context, tables)
     analysis = OrtSession(out / "analysis.onnx")
     pictures = [_whole_cells(photo) for photo in photos]
-    latents = [analysis.run({"planes": planes_of(picture, _all_of(picture))[None]})[0][0] for picture in pictures]
+    latents = [
+        analysis.run({"planes": planes_of(picture, _all_of(picture))[None]})[0][0] for picture in pictures
+    ]
     fitted = fit_to_residuals(tables, residual_counts(networks, latents))
     return fitted, fit_reduction(networks, latents, pictures)
 

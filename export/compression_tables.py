@@ -1,4 +1,4 @@
-"""The artifact's tables: what training learned, then residuals' probabilities as training photographs have them."""
+"""The artifact's tables: what training learned, and residuals as often as training photographs have them."""
 
 from __future__ import annotations
 

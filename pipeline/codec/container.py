@@ -6,9 +6,9 @@
     CRC of all of the above 4
     extras | tiles
 
-Integers are little endian, CRC is CRC-32 as in zlib, sizes are in bytes, width and height in pixels. `model` is the
-first half of the digest of the artifact that wrote the file. A tile's bytes are checked by what they decode to (see
-`tile_coder`), so that a damaged one takes nothing else with it.
+Integers are little endian, CRC is CRC-32 as in zlib, sizes are in bytes, width and height in pixels. `model`
+is the first half of the digest of the artifact that wrote the file. A tile's bytes are checked by what they
+decode to (see `tile_coder`), so that a damaged one takes nothing else with it.
 """
 
 from __future__ import annotations
@@ -91,9 +91,7 @@ class TriFile:
         extras = {name: getattr(self.extras, name) for name in EXTRA_FLAGS}
         held = {name: data for name, data in extras.items() if data is not None}
         flags = _FLAG_GREY * self.is_grey | sum(EXTRA_FLAGS[name] for name in held)
-        head = _HEADER.pack(
-            MAGIC, VERSION, self.quality, flags, self.width_px, self.height_px, self.model
-        )
+        head = _HEADER.pack(MAGIC, VERSION, self.quality, flags, self.width_px, self.height_px, self.model)
         head += b"".join(_EXTRA.pack(len(data), zlib.crc32(data)) for data in held.values())
         head += b"".join(_SIZE.pack(len(tile)) for tile in self.tiles)
         return b"".join([head, _CRC.pack(zlib.crc32(head)), *held.values(), *self.tiles])
@@ -107,7 +105,8 @@ def read_header(data: bytes, file_size: int | None = None) -> Header:
         file_size: Of the whole file in bytes; None if `data` is all of it.
 
     Raises:
-        CorruptBitstream: Not a .tri file, another version, cut short, longer than it says, or the CRC is wrong.
+        CorruptBitstream: Not a .tri file, another version, cut short, longer than it says, or the CRC is
+        wrong.
     """
     if not data.startswith(MAGIC):
         raise CorruptBitstream("not a .tri file")

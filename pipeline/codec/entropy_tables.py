@@ -1,4 +1,4 @@
-"""What an artifact's tables.npz holds: integer probabilities, and what quality changes for each channel of y."""
+"""What an artifact's tables.npz holds: integer probabilities, and what quality changes in each channel."""
 
 from __future__ import annotations
 

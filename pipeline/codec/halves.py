@@ -1,8 +1,9 @@
 """Between the graphs: scales to table indices, y to residuals, residuals to y_hat, one half after the other.
 
-A value of y at channel c, row i, column j belongs to the first half if c + i + j is even. Values are coded channel
-by channel, row by row; cells outside the picture are not. With `scale` and `mean` as the exact graphs give them
-(for the second half, the context's corrections added), `spread` and `unit` from the artifact's tables:
+A value of y at channel c, row i, column j belongs to the first half if c + i + j is even. Values are coded
+channel by channel, row by row; cells outside the picture are not. With `scale` and `mean` as the exact graphs
+give them (for the second half, the context's corrections added), `spread` and `unit` from the artifact's
+tables:
 
     level    = min((max(scale + spread, 0) * 1756 + 2^15) >> 16, 63)
     residual = y * gain - mean * unit, rounded                               (the encoder's choice)
@@ -56,7 +57,7 @@ class Parameters:
 
 
 def in_units_of_spread(y: Floats, rate: Rate, multiple: int) -> Floats:
-    """y * gain over its usual spread, (M, h, w): what the hyper-encoder looks at.
+    """Y * gain over its usual spread, (M, h, w): what the hyper-encoder looks at.
 
     Args:
         y: (M/4, 2 rows, 2 columns).
@@ -78,7 +79,7 @@ def half_size(channels: int, rows: int, columns: int, half: int) -> int:
     return even_channels * (even, odd)[half] + odd_channels * (odd, even)[half]
 
 
-def indices_of_half(
+def indices_of_half(  # noqa: PLR0917
     half: int, rows: int, columns: int, rate: Rate, first: Parameters, correction: Parameters
 ) -> NDArray[np.uint8]:
     """Table indices of a half's residuals, flat. For the first half the correction is not looked at."""
@@ -91,7 +92,7 @@ def indices_of_half(
 def residuals_of_half(
     half: int, y: Floats, rate: Rate, first: Parameters, correction: Parameters
 ) -> NDArray[np.int16]:
-    """Residuals of a half, flat; y is that of the tile's cells inside the picture, (M/4, 2 rows, 2 columns)."""
+    """Residuals of a half, flat; y is that of cells inside the picture, (M/4, 2 rows, 2 columns)."""
     rows, columns = y.shape[1] // 2, y.shape[2] // 2
     residuals = np.empty(half_size(first.mean.shape[0], rows, columns, half), np.int16)
     _residuals(half, rows, columns, y, rate.gain, rate.unit, first.mean, correction.mean, residuals)
@@ -105,7 +106,7 @@ def tell(residuals: NDArray[np.int16], rows: int, columns: int, shape: tuple[int
     return told
 
 
-def restore_half(
+def restore_half(  # noqa: PLR0917
     half: int,
     residuals: NDArray[np.int16],
     rate: Rate,

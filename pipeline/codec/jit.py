@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import numba
 
-Loop = TypeVar("Loop", bound=Callable[..., object])
+Loop = Callable[..., Any]
 
 
 def compiled(loop: Loop) -> Loop:
-    """numba's version of a loop, which other threads may run beside; the docstring's sums stay as written.
+    """The loop in machine code; it holds no lock that other threads would wait for.
 
     numba keeps what it compiled beside the module, or else in the user's cache (NUMBA_CACHE_DIR names another
     place). With no writable place at all, each process compiles for itself: some seconds at its start.

@@ -1,5 +1,7 @@
-"""Pixels to the planes that the networks take, and back: plane 64 c + 8 a + b holds colour c of every eighth pixel,
-starting at row a and column b (PixelUnshuffle by 8)."""
+"""Pixels to the planes that the networks take, and back (PixelUnshuffle by 8).
+
+Plane 64 c + 8 a + b holds colour c of every eighth pixel, starting at row a and column b.
+"""
 
 from __future__ import annotations
 

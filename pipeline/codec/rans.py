@@ -7,8 +7,9 @@
 
 A segment is a run of symbols that are coded in one call; its symbol i goes through state i mod 4, and states
 and words go on from one segment to the next. The four states start the stream as two words each, high word
-first; after the last symbol of a whole stream no word is left, states 2 and 3 are 2^16, and states 0 and 1 are
-2^16 plus the low and the high half of a 32-bit seal (a checksum of what was coded, which so costs no room).
+first; after the last symbol of a whole stream no word is left, states 2 and 3 are 2^16, and states 0 and 1
+are 2^16 plus the low and the high half of a 32-bit seal (a checksum of what was coded, which so costs no
+room).
 
 Duda, "Asymmetric numeral systems" (2013); interleaving after Giesen, "Interleaved entropy coders" (2014).
 """

@@ -2,9 +2,10 @@
 
     payload = number of escapes | escapes | rANS words       numbers: 7 bits a byte, low first; escapes zigzag
 
-One rANS stream holds the three segments. A symbol that its table does not hold is coded as the table's escape, and
-its value stands in `escapes`, in the order of decoding: nothing is clipped. The stream ends with the CRC-32 of all
-symbols (z, first, second; little-endian int16) in its states, so that a decoder that went astray notices.
+One rANS stream holds the three segments. A symbol that its table does not hold is coded as the table's
+escape, and its value stands in `escapes`, in the order of decoding: nothing is clipped. The stream ends with
+the CRC-32 of all symbols (z, first, second; little-endian int16) in its states, so that a decoder that went
+astray notices.
 """
 
 from __future__ import annotations

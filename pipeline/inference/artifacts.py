@@ -48,7 +48,7 @@ def load_directory(directory: Path, digest: str | None = None) -> LoadedArtifact
 
 
 def load_built_in_by_prefix(name: str, prefix: bytes) -> LoadedArtifact | None:
-    """The built-in artifact, current or older, whose digest starts with these bytes; None if there is none."""
+    """The built-in artifact, current or older, whose digest starts so; None if there is none."""
     for digest, directory in _built_in(name).items():
         if bytes.fromhex(digest).startswith(prefix):
             return load_directory(directory, digest)

@@ -88,9 +88,7 @@ class TileNetworks:
             results.append(y_hat)
         return results
 
-    def _first(
-        self, z: NDArray[np.int16], levels: NDArray[np.int64]
-    ) -> tuple[list[Parameters], Floats]:
+    def _first(self, z: NDArray[np.int16], levels: NDArray[np.int64]) -> tuple[list[Parameters], Floats]:
         scale, mean, features = self.parameters.run({"z": z, "quality": levels})
         return [Parameters(*pair) for pair in zip(scale, mean, strict=True)], features
 

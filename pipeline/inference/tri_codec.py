@@ -3,8 +3,8 @@
 pixels ── windows ── g_a ── y ── tiles ── TileNetworks ── TriFile
 pixels ── windows ── g_s ── y_hat ── tiles ── TileNetworks ── TriFile
 
-Windows and tiles are independent. A window is computed with a halo of the receptive field, so windows leave no
-seams; a tile knows nothing of its neighbours, so it can be read, and can break, by itself.
+Windows and tiles are independent. A window is computed with a halo of the receptive field, so windows leave
+no seams; a tile knows nothing of its neighbours, so it can be read, and can break, by itself.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MODEL_BYTES = 16
 CELL_PX = 16  # pixels a cell of y, each way
 REDUCTION = 8
 LAYOUT = 1  # of artifacts that this reads
-WINDOW_PX = 3072  # side of what g_a and g_s compute at once, without the halo
+WINDOW_PX = 1536  # side of what g_a and g_s compute at once, without the halo: about 300 MB
 _GRID = 2  # rows and columns of the grid of 1/8 in a cell of y
 _TILE = TILE_PX // CELL_PX
-_ROLES = ("analysis", "hyper_analysis", "parameters", "context", "synthesis", "reduction")
+ROLES = ("analysis", "hyper_analysis", "parameters", "context", "synthesis", "reduction")
 _MAX_BATCH = {"cpu": 1, "cuda": 8}
 
 Pixels = NDArray[np.uint8]
@@ -78,7 +78,7 @@ class TriCodec:
         window_px: int = WINDOW_PX,
     ) -> None:
         self._graphs, self._tables = graphs, tables
-        self._tiles = TileNetworks(
+        self.tile_networks = TileNetworks(
             graphs["hyper_analysis"], graphs["parameters"], graphs["context"], tables
         )
         self.digest = digest
@@ -102,7 +102,7 @@ class TriCodec:
             )
         batch = _MAX_BATCH[device]
         return cls(
-            {role: Batcher(OrtSession(artifact.path(role), device, device_index), batch) for role in _ROLES},
+            {role: Batcher(OrtSession(artifact.path(role), device, device_index), batch) for role in ROLES},
             EntropyTables.load(artifact.path("tables")),
             digest=artifact.digest,
             halo_px=artifact.manifest.config["halo_px"],
@@ -144,7 +144,7 @@ class TriCodec:
         tiles: list[bytes] = []
         for batch in self._batches(list(_tile_boxes(latent.height_px, latent.width_px))):
             parts = [latent.y[:, *box.scaled(_GRID).slices()] for _, box in batch]
-            tiles += self._tiles.encode(parts, quality)
+            tiles += self.tile_networks.encode(parts, quality)
         return TriFile(
             width_px=latent.width_px,
             height_px=latent.height_px,
@@ -217,7 +217,7 @@ class TriCodec:
             for batch in self._batches([entry for entry in entries if entry[0] not in held]):
                 payloads = [file.tiles[i] for i, _ in batch]
                 box = batch[0][1]
-                decoded = self._tiles.decode(payloads, box.height, box.width, file.quality)
+                decoded = self.tile_networks.decode(payloads, box.height, box.width, file.quality)
                 held.update(zip((i for i, _ in batch), decoded, strict=True))
             yield _cut(window, [(box, held[i]) for i, box in entries])
             held = {i: y_hat for i, y_hat in held.items() if last[i] > step}

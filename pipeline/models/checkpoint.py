@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from pipeline.models.compression.model import CompressionModel
 from pipeline.models.compression.shape import Shape
 
-
 _LARGE = 4096
 
 

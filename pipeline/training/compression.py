@@ -22,11 +22,11 @@ from torch import Tensor
 
 from pipeline.models.blocks import RateCurve
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.factorised_prior import FactorisedPrior
 from pipeline.models.compression.exact import set_quantised
 from pipeline.models.compression.klt import start_as_klt
 from pipeline.models.compression.model import CompressionModel, distortion_weight, rate_of_weight
 from pipeline.models.compression.shape import HYPER_STRIDE, Shape
+from pipeline.models.factorised_prior import FactorisedPrior
 from pipeline.training.box import add_arguments, train_for
 from pipeline.training.cost import evaluate_at, rate_distortion_cost
 from pipeline.training.photos import PatchSampler, dev_images, load_photos

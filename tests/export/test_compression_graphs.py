@@ -12,12 +12,13 @@ import torch
 from torch.nn import functional as F
 
 from export.compression_graphs import GraphFile, export_graphs, graph_files
-from export.compression_tables import make_tables
+from export.compression_tables import REACH, fit_to_residuals, make_tables
 from pipeline.codec.entropy_tables import EntropyTables
 from pipeline.models.blocks import rate_of_quality
 from pipeline.models.compression.exact import ExactConv, set_quantised
 from pipeline.models.compression.exact_layer import ExactLayer, NotExactError
 from pipeline.models.compression.gaussian import residual_bits
+from pipeline.models.compression.graphs import mean_unit, of_every_quality, spread_units
 from pipeline.models.compression.hyperprior import first_half
 from pipeline.models.compression.klt import start_as_klt
 from pipeline.models.compression.model import CompressionModel
@@ -61,23 +62,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def latents() -> dict[str, np.ndarray]:
     """What torch makes of two pictures at two qualities, step by step."""
     pixels = torch.from_numpy(np.stack([landscape(128, 192, seed) for seed in (3, 4)]))
+    planes = F.pixel_unshuffle(pixels.permute(0, 3, 1, 2), 8)
     quality = torch.from_numpy(QUALITY)
     module = {name: graph.module for name, graph in graphs().items()}
+    gain = of_every_quality(small_model().log_gain).exp()[quality][:, :, None, None]
+    unit, spread = (
+        table[quality][:, :, None, None] for table in (mean_unit(small_model()), spread_units(small_model()))
+    )
     with torch.no_grad():
-        y = module["analysis"](pixels)
-        z, scaled = module["hyper_analysis"](y, quality)
-        table, mean, scale_units, features = module["parameters"](z, quality)
-        half = F.pixel_shuffle(first_half(torch.zeros(1, 4 * y.shape[1], 8, 12)), 2)
-        residual = (torch.round(scaled - mean) * half).to(torch.int16)
-        inputs = {
-            "z": z,
-            "residual": residual,
-            "first_mean": mean,
-            "features": features,
-            "scale_units": scale_units,
-        }
-        second = module["context"](residual, mean, features, scale_units, quality)
-    found = inputs | {"scaled": scaled, "half": half, "table": table, "table2": second[0], "mean2": second[1]}
+        scaled = F.pixel_unshuffle(module["analysis"](planes), 2) * gain
+        z = module["hyper_analysis"](scaled / (unit * 1024), quality)
+        scale, mean, features = module["parameters"](z, quality)
+        half = first_half(scaled)
+        residual = torch.round(scaled - mean * unit) * half
+        more_scale, more_mean = module["context"](residual.clamp(-31, 31), features)
+    later = 1 - half
+    total = {"scale": scale + more_scale * later, "mean": mean + more_mean * later}
+    level = torch.floor((total["scale"] + spread).clamp(min=0) * 1756 / 2**16 + 0.5).clamp(max=63)
+    found = {
+        "z": z, "scale": scale, "mean": mean, "features": features, "told": residual.clamp(-31, 31),
+        "more_scale": more_scale, "more_mean": more_mean, "level": level,
+        "residual": torch.round(scaled - total["mean"] * unit),
+    }  # fmt: skip
     return {name: value.numpy() for name, value in found.items()} | {"pixels": pixels.numpy()}
 
 
@@ -99,16 +105,15 @@ def run(path: Path, feeds: dict[str, np.ndarray], threads: int, level: LEVELS) -
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("level", [LEVELS.ORT_DISABLE_ALL, LEVELS.ORT_ENABLE_BASIC, LEVELS.ORT_ENABLE_ALL])
 def test_probabilities_are_the_same_everywhere(files: Path, threads: int, level: LEVELS) -> None:
-    """Tables and means of both steps: torch, ONNX Runtime at any level, threads and batch: no difference."""
+    """Scales and means of both steps: torch, ONNX Runtime at any level, threads and batch: no difference."""
     known = latents()
-    table, mean, scale_units, features = run(files / "parameters.onnx", known, threads, level)
-    assert len(np.unique(table)) > 10
-    for found, name in ((table, "table"), (mean, "first_mean"), (scale_units, "scale_units")):
-        assert np.array_equal(found, known[name]), name
-    assert np.array_equal(features, known["features"])
-    table, mean = run(files / "context.onnx", known, threads, level)
-    assert np.array_equal(table, known["table2"])
-    assert np.array_equal(mean, known["mean2"])
+    assert len(np.unique(known["level"])) > 10
+    for graph, names in (
+        ("parameters", ("scale", "mean", "features")),
+        ("context", ("more_scale", "more_mean")),
+    ):
+        for found, name in zip(run(files / f"{graph}.onnx", known, threads, level), names, strict=True):
+            assert np.array_equal(found, known[name]), name
 
 
 def test_another_order_of_sums_changes_nothing() -> None:
@@ -138,11 +143,8 @@ def test_training_and_graphs_agree_on_the_cost() -> None:
     t = rate_of_quality(torch.from_numpy(QUALITY + 1).float())
     with torch.no_grad():
         trained = model(to_tensor(known["pixels"]), t).y_bits
-    half = known["half"] > 0
-    second = np.rint(known["scaled"] - known["mean2"])
-    residual = torch.from_numpy(np.where(half, known["residual"], second))
-    table = torch.from_numpy(np.where(half, known["table"], known["table2"]).astype(np.float32))
-    bits = residual_bits(residual.float(), table).sum(dim=(1, 2, 3))
+    residual, level = (torch.from_numpy(known[name]) for name in ("residual", "level"))
+    bits = residual_bits(residual, level).sum(dim=(1, 2, 3))
     assert torch.allclose(bits, trained, rtol=0.005)
 
 
@@ -154,3 +156,19 @@ def test_tables_load_and_fit(tmp_path: Path) -> None:
     assert tables.z(100).lowest.size == SMALL.hyper_channels
     assert tables.y.lowest.size == 64
     assert (tables.y_size == 2 * -tables.y_lowest + 2).all()
+
+
+def test_tables_follow_what_was_counted() -> None:
+    """Counted residuals get their frequencies, of both signs alike; levels never seen a heavy tail."""
+    before = make_tables(small_model())
+    counts = np.zeros((64, 2 * REACH + 1), np.int64)
+    counts[20, REACH - 1 : REACH + 3] = (300_000, 500_000, 100_000, 100_000)
+    after = fit_to_residuals(before, counts)
+    ends = np.cumsum(after.y_size)
+    table = after.y_mass[ends[19] : ends[20]] / 65536
+    middle = -after.y_lowest[20]
+    assert table[middle - 2 : middle + 3] == pytest.approx([0.05, 0.2, 0.5, 0.2, 0.05], abs=0.005)
+    assert (after.y_size[30:50] > before.y_size[30:50]).all()
+    assert (
+        np.add.reduceat(after.y_mass.astype(np.int64), (ends - after.y_size).astype(np.int64)) == 65536
+    ).all()

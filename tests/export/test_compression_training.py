@@ -11,16 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.core.artifact import built_in_directory
 from pipeline.models.compression.gaussian import LEVELS, residual_bits, scale_of_level
 from pipeline.models.compression.klt import start_as_klt
 from pipeline.models.compression.model import CompressionModel, distortion_weight, rate_of_weight
 from pipeline.models.compression.shape import Shape
 from pipeline.training import compression
-from pipeline.training.photos import to_tensor
 from pipeline.training.compression import Recipe, Run, rate_distortion_loss, train
+from pipeline.training.photos import to_tensor
 from tests.support.codec import landscape
 
-CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "compression" / "checkpoint.safetensors"
+CHECKPOINT = built_in_directory("compression") / "checkpoint.safetensors"
 SMALL = Shape(
     channels=24,
     latent_channels=32,

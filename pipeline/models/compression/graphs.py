@@ -1,5 +1,6 @@
-"""The networks as they are exported. All is handed over on the grid of 1/8 (1024x1024 pixels give 128x128), but for
-what only goes from one graph to the next.
+"""The networks as they are exported.
+
+Pixels, y and y_hat are handed over on the grid of 1/8: 1024x1024 pixels give 128x128.
 
     analysis       pixels -> y                                                              float
     hyper_analysis y in units of its usual spread, quality -> z                             float
@@ -8,13 +9,13 @@ what only goes from one graph to the next.
     synthesis      y_hat -> pixels                                                          float
     reduction      y_hat -> pixels of 1/8 of the size                                       float
 
-`quality` counts from 0 here. Shapes are of one picture or tile of 16h x 16w pixels; N comes first. Integers are
-carried in float32. What lies between the graphs (gains, levels, rounding, the two halves) is done by
+`quality` counts from 0 here. Shapes are of one picture or tile of 16h x 16w pixels; N comes first. Integers
+are carried in float32. What lies between the graphs (gains, levels, rounding, the two halves) is done by
 `pipeline.codec.halves`, with the numbers that `export.compression_tables` takes from the model.
 
-Pixels are planes here, as `pixel_unshuffle` by 8 orders them (`pipeline.codec.planes`): ONNX Runtime takes about 5 %
-of a graph's time to reorder floats, a plain loop over bytes takes 1 %. For the same reason a `pixel_unshuffle` before
-a 1x1 convolution becomes a 2x2 convolution with stride 2.
+Pixels are planes here, as `pixel_unshuffle` by 8 orders them (`pipeline.codec.planes`): ONNX Runtime takes
+about 5 % of a graph's time to reorder floats, a plain loop over bytes takes 1 %. For the same reason a
+`pixel_unshuffle` before a 1x1 convolution becomes a 2x2 convolution with stride 2.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _pick(table: Tensor, quality: Tensor) -> Tensor:
 
 
 def _unshuffling(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the 2x2 convolution with stride 2 that is pixel_unshuffle by 2 and then this 1x1 one."""
+    """Weight and bias of the 2x2 convolution that is pixel_unshuffle by 2 and then this 1x1 one."""
     weight = conv.weight.detach().reshape(conv.out_channels, -1, 2, 2)
     return weight, conv.bias.detach()  # type: ignore[union-attr]
 
@@ -76,6 +77,10 @@ class HyperAnalysisGraph(nn.Module):
 
     bias: Tensor
     unstep: Tensor
+    down_weight: Tensor
+    down_bias: Tensor
+    down_again_weight: Tensor
+    down_again_bias: Tensor
 
     def __init__(self, model: CompressionModel) -> None:
         super().__init__()
@@ -99,8 +104,8 @@ class HyperAnalysisGraph(nn.Module):
 class ParametersGraph(nn.Module):
     """Scales and means for every residual, good for its first half.
 
-    z: int16 (N, Z, h/4, w/4). scale: log2 against the usual spread in units of 2^-8, (N, M, h, w). mean: in units
-    of 2^-10 of the usual spread, same shape. features: what `ContextGraph` goes on from, 0 to 255.
+    z: int16 (N, Z, h/4, w/4). scale: log2 against the usual spread in units of 2^-8, (N, M, h, w). mean: in
+    units of 2^-10 of the usual spread, same shape. features: what `ContextGraph` goes on from, 0 to 255.
     """
 
     step: Tensor
@@ -128,7 +133,7 @@ class ParametersGraph(nn.Module):
 
 
 class ContextGraph(nn.Module):
-    """Corrections of scales and means, in the units of `ParametersGraph`, for the second half of the residuals.
+    """Corrections of scales and means for the second half, in the units of `ParametersGraph`.
 
     told: residuals of the first half, limited to -31..31, zeros elsewhere, float32 (N, M, h, w).
     """
@@ -175,7 +180,7 @@ class SynthesisGraph(nn.Module):
 
 
 class ReductionGraph(nn.Module):
-    """y_hat to planes of the picture at 1/8 of its size, uint8 (N, 3, 2h, 2w): a linear map of each cell of y.
+    """y_hat to planes of the picture at 1/8, uint8 (N, 3, 2h, 2w): a linear map of each cell of y.
 
     Args:
         weight: Float (12, M), rows in the order of `pixel_shuffle`; pixels are in [0, 1].

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.blocks import STRIDE, silence
-from pipeline.models.compression.karhunen_loeve import karhunen_loeve
 from pipeline.models.compression.gaussian import SMALLEST_SCALE
+from pipeline.models.compression.karhunen_loeve import karhunen_loeve
 from pipeline.models.compression.model import CompressionModel, distortion_weight
 
 _Z_DEVIATION = 2.0

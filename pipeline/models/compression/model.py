@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.blocks import RateCurve
-from pipeline.models.factorised_prior import FactorisedPrior
 from pipeline.models.compression.gaussian import level_of_log2_scale, residual_bits
 from pipeline.models.compression.hyperprior import (
     LARGEST_Z,
@@ -31,6 +30,7 @@ from pipeline.models.compression.hyperprior import (
 from pipeline.models.compression.shape import Shape
 from pipeline.models.compression.straight_through import clamp_inward, round_through
 from pipeline.models.compression.transforms import Decoder, Encoder
+from pipeline.models.factorised_prior import FactorisedPrior
 
 LAMBDA_RANGE = (0.001, 0.2)  # weight of 255^2 * MSE against bits a pixel, at quality 1 and 100
 
