@@ -28,6 +28,7 @@ bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency, bulk com
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmarks -s
 
 bench-codec: $(VENV)/.bench ## compare the codec with JPEG, WebP, AVIF and JPEG XL on the pictures of IMAGES=DIR
+	@test -n "$(IMAGES)" || { echo "name a folder of pictures: make bench-codec IMAGES=DIR"; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.codec --images "$(IMAGES)" --output bench-codec $(OPTIONS)
 
 bench-compress: $(VENV)/.test ## a bulk job of 1,000 photos (of IMAGES=DIR) against a bare loop over the codec
