@@ -1,7 +1,7 @@
 """The codecs that are compared, each as two functions of bytes, and the levels at which they are measured.
 
-Levels are each codec's own; ours are chosen for a range of bits a pixel (see `ours`). A codec sees pixels only:
-no metadata, no profile.
+Levels are each codec's own; ours are chosen for a range of bits a pixel (see `ours`). A codec sees pixels
+only: no metadata, no profile.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, features
 
@@ -50,7 +51,7 @@ class Pillow:
 
     def version(self) -> str:
         library = {"JPEG": "libjpeg_turbo", "WEBP": "webp", "AVIF": "avif"}[self.format]
-        return f"Pillow {Image.__version__}, {library} {features.version(library)}, {dict(self.options)}"
+        return f"Pillow {PIL.__version__}, {library} {features.version(library)}, {dict(self.options)}"
 
 
 class JpegXl:

@@ -104,8 +104,8 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def coded_path(options: argparse.Namespace, level: int, image: Path) -> Path:
-    name = image.name + EXTENSIONS[options.codec]
-    return Path(options.folder) / options.codec / str(level) / name
+    folder: Path = options.folder / options.codec / str(level)
+    return folder / f"{image.name}{EXTENSIONS[options.codec]}"
 
 
 def timed(work: Callable[[], Coded], repeats: int) -> tuple[Coded, float]:

@@ -88,9 +88,8 @@ def point_of(level: int, encoded: Sequence[Measured], decoded: Sequence[Measured
 
 def compared(ours: Curve, anchor: Curve, measure: str) -> BdRate | None:
     """Our BD-rate against an anchor; `measure` is "psnr_db" or "ms_ssim_db". None: it cannot be said."""
-    if any(math.isnan(point.ms_ssim_db) for point in (*ours.points, *anchor.points)):
-        if measure == "ms_ssim_db":
-            return None
+    if any(math.isnan(getattr(point, measure)) for point in (*ours.points, *anchor.points)):
+        return None
     rates, anchor_rates = ([point.bpp for point in curve.points] for curve in (ours, anchor))
     values, anchor_values = ([getattr(point, measure) for point in c.points] for c in (ours, anchor))
     try:

@@ -1,4 +1,4 @@
-"""Triptych's codec for the comparison, and the qualities at which its curve has the points that are wanted."""
+"""Triptych's codec for the comparison, and the qualities that give the points that are wanted."""
 
 from __future__ import annotations
 
@@ -27,26 +27,18 @@ class Ours:
         return self.codec.encode(pixels, level).to_bytes()
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
-        decoded = self.codec.decode(parse(data))
-        return decoded[0] if isinstance(decoded, tuple) else decoded  # V0
+        return self.codec.decode(parse(data))
 
     def version(self) -> str:
         return f"model {self.codec.digest[:16]}"
 
     def mean_bpp(self, pictures: Sequence[NDArray[np.uint8]]) -> Callable[[int], float]:
         """Mean bits a pixel of whole files as a function of quality; pictures are analysed once."""
-        latents = (
-            [self.codec.analyse(pixels) for pixels in pictures]
-            if hasattr(self.codec, "analyse")
-            else pictures
-        )  # V0
+        latents = [self.codec.analyse(pixels) for pixels in pictures]
         areas = [pixels.shape[0] * pixels.shape[1] for pixels in pictures]
 
         def measure(quality: int) -> float:
-            sizes = [
-                len(getattr(self.codec, "code", self.codec.encode)(latent, quality).to_bytes())
-                for latent in latents
-            ]
+            sizes = [len(self.codec.code(latent, quality).to_bytes()) for latent in latents]
             return float(np.mean([8 * size / area for size, area in zip(sizes, areas, strict=True)]))
 
         return measure

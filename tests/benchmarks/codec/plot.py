@@ -22,7 +22,7 @@ LEAST_BPP, MOST_BPP = 0.12, 2.0
 
 
 def draw(curves: Sequence[Curve], path: Path, title: str) -> None:
-    """Quality over bits a pixel, PSNR on the left and MS-SSIM on the right; the file's name says the format."""
+    """Quality over bits a pixel, PSNR left, MS-SSIM right. The file's name says in which format."""
     import matplotlib as mpl  # noqa: PLC0415 - only who draws has it
 
     mpl.use("agg")

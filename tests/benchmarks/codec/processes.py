@@ -48,7 +48,7 @@ def survey(task: Task) -> list[int]:
 
 
 def anchor_results(task: Task, codec: str, levels: Sequence[int]) -> dict[str, Measured]:
-    """Like `encode_then_decode`, from a file when nothing has changed: anchors stay, while our models change."""
+    """Like `encode_then_decode`, but kept: anchors stay the same while our models change."""
     kept = task.folder / codec / "results.json"
     key = hashlib.sha256()
     for image in task.images:

@@ -1,4 +1,4 @@
-"""How fast our codec is and how much memory it takes, with nothing else running: one thread, processes apart."""
+"""How fast our codec is and how much memory it takes: one thread, processes apart, nothing beside them."""
 
 from __future__ import annotations
 
