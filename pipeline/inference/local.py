@@ -18,6 +18,7 @@ from pipeline.core.operation import (
 from pipeline.core.params import merged_params
 from pipeline.core.settings import Settings
 from pipeline.inference.artifacts import CODECS, find_codec_artifact, load_directory
+from pipeline.inference.memory import return_large_blocks
 from pipeline.operations import Registry
 
 
@@ -46,6 +47,7 @@ def local_handler(
         InvalidParams: The params are not the operation's.
         ProviderUnavailable, ArtifactCorrupt: The handler cannot be made.
     """
+    return_large_blocks()
     operation = Registry().get(operation_name)
     checked = merged_params(operation, params)
     context = local_context(
