@@ -19,10 +19,10 @@ def test_with_no_place_for_a_cache_each_process_compiles(monkeypatch: pytest.Mon
     """Where nothing can be written, numba refuses to cache; the loop is compiled all the same."""
     real = numba.njit
 
-    def nowhere_to_write(*, nogil: bool, cache: bool = False) -> Callable[..., Any]:
-        if cache:
+    def nowhere_to_write(*loops: Callable[..., Any], **options: bool) -> Any:
+        if options == {"nogil": True, "cache": True}:
             raise RuntimeError("cannot cache function 'doubled': no locator available")
-        return real(nogil=nogil)
+        return real(*loops, **options)
 
     monkeypatch.setattr(numba, "njit", nowhere_to_write)
     assert compiled(doubled)(21) == 42
