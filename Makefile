@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 LOCKS := requirements
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench fmt types imports lock clean
+.PHONY: help demo test check bench bench-codec bench-compress fmt types imports lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to end on this machine; results in demo-output/
 	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
@@ -24,8 +24,15 @@ check: $(VENV)/.train $(VENV)/.check ## lint, format, types, import rules: what 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency
+bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency, bulk compression, memory
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmarks -s
+
+bench-codec: $(VENV)/.bench ## compare the codec with JPEG, WebP, AVIF and JPEG XL on the pictures of IMAGES=DIR
+	@test -n "$(IMAGES)" || { echo "name a folder of pictures: make bench-codec IMAGES=DIR"; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.codec --images "$(IMAGES)" --output bench-codec $(OPTIONS)
+
+bench-compress: $(VENV)/.test ## a bulk job of 1,000 photos (of IMAGES=DIR) against a bare loop over the codec
+	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_compress.py -m benchmarks -s
 
 fmt: $(VENV)/.check ## format the code and fix what can be fixed
 	@$(BIN)/ruff format $(SOURCES)
@@ -35,7 +42,7 @@ lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
 	@$(PYTHON) $(LOCKS)/lock.py
 
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) demo-output build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output bench-codec build dist .mypy_cache .ruff_cache .hypothesis
 
 # -- the environment: one, made from hashed locks, step by step ---------------------------------------
 $(BIN)/python:
@@ -56,6 +63,10 @@ $(VENV)/.photos: $(BIN)/python $(LOCKS)/demo.txt
 
 $(VENV)/.test: $(VENV)/.embedded $(LOCKS)/test.txt
 	@$(PIP) -r $(LOCKS)/test.txt
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.embedded $(LOCKS)/bench.txt
+	@$(PIP) -r $(LOCKS)/bench.txt
 	@touch $@
 
 # A CPU build of torch from a folder of wheels if there is one; see requirements/lock.py.
