@@ -21,7 +21,8 @@ from pipeline.metrics.psnr import psnr_db
 from pipeline.operations.compress import DEFAULT_QUALITY, CompressParams
 
 MIN_QUALITY, MAX_QUALITY = 1, 100
-_PATIENCE = 5  # interpolations, then halving: no curve can make a search long
+_PATIENCE = 5  # interpolations, a step of _NUDGE, then halving: never more than 12 looks
+_NUDGE = 2
 
 # What a photograph comes to, for the first look: a line through quality 50 (dB; log2 of bits a pixel).
 _DB_AT_50, _DB_A_STEP = 33.5, 0.155
@@ -154,8 +155,16 @@ def neighbours(
             low = quality
         else:
             high = quality
-        guess = (low + high) / 2 if len(known) >= _PATIENCE else _estimate(known, low, high, target, a_step)
+        late = len(known) - _PATIENCE
+        guess = _halve(known, low, high, late) if late >= 0 else _estimate(known, low, high, target, a_step)
     return low, high
+
+
+def _halve(known: dict[int, float], low: int, high: int, late: int) -> float:
+    """The middle; first a little beyond the last look, which interpolation has brought close to the target."""
+    if late == 0 and high - low <= 64:  # else halving alone would take its seven looks
+        return low + _NUDGE if next(reversed(known)) == low else high - _NUDGE
+    return (low + high) / 2
 
 
 def _estimate(known: dict[int, float], low: int, high: int, target: float, a_step: float) -> float:
@@ -167,4 +176,5 @@ def _estimate(known: dict[int, float], low: int, high: int, target: float, a_ste
     if len(known) > 1:  # all on one side: the slope there is better than the typical one
         far = min(known) if near == low else max(known)
         a_step = max((known[near] - known[far]) / (near - far), a_step / 4)
-    return near + (target - known[near]) / a_step
+    beyond = 1 if near == low else -1  # two values with the target between them are worth more than a near miss
+    return near + (target - known[near]) / a_step + beyond
