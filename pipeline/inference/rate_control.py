@@ -161,7 +161,7 @@ def neighbours(
 
 
 def _halve(known: dict[int, float], low: int, high: int, late: int) -> float:
-    """The middle; first a little beyond the last look, which interpolation has brought close to the target."""
+    """The middle; first a little beyond the last look, which interpolation has brought close."""
     if late == 0 and high - low <= 64:  # else halving alone would take its seven looks
         return low + _NUDGE if next(reversed(known)) == low else high - _NUDGE
     return (low + high) / 2
@@ -176,5 +176,6 @@ def _estimate(known: dict[int, float], low: int, high: int, target: float, a_ste
     if len(known) > 1:  # all on one side: the slope there is better than the typical one
         far = min(known) if near == low else max(known)
         a_step = max((known[near] - known[far]) / (near - far), a_step / 4)
-    beyond = 1 if near == low else -1  # two values with the target between them are worth more than a near miss
+    # Two values with the target between them are worth more than a near miss.
+    beyond = 1 if near == low else -1
     return near + (target - known[near]) / a_step + beyond
