@@ -92,7 +92,7 @@ def export_compression(
 
 def _config(shape: Shape) -> dict[str, int]:
     return {
-        "halo_px": halo_px(max(shape.encoder_blocks, shape.decoder_blocks)),
+        "halo_px": halo_px(shape),
         "latent_channels": shape.latent_channels,
         "hyper_channels": shape.hyper_channels,
     }

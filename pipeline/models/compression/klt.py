@@ -34,7 +34,7 @@ def start_as_klt(model: CompressionModel, images: Tensor) -> None:
     mean, vectors, variances = karhunen_loeve(_columns(pairs))
     used = vectors[: model.shape.latent_channels]
     kernel = torch.zeros_like(model.g_a.head.weight)
-    kernel[:, :, 1:, 1:] = used.reshape(-1, model.shape.channels, 2, 2)
+    kernel[:, :, -2:, -2:] = used.reshape(-1, model.shape.channels, 2, 2)
     _set(model.g_a.head, kernel, -used @ mean)
     _set(model.g_s.stem, used.T[:, :, None, None], mean)
     silence(model)

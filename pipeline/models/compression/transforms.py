@@ -1,6 +1,6 @@
 """The two float networks: pixels to y on the grid of 1/16, and back. All their blocks work on that of 1/8.
 
-x -- PixelUnshuffle(8) -- stem 1x1 -- DepthBlock x k -- 3x3 with stride 2 -- y             (g_a)
+x -- PixelUnshuffle(8) -- stem 1x1 -- DepthBlock x k -- 2x2 or 3x3, stride 2 -- y          (g_a)
 x_hat -- PixelShuffle(8) -- 1x1 -- DepthBlock x k -- PixelShuffle(2) -- 1x1 -- y_hat       (g_s)
 """
 
@@ -20,7 +20,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(PATCH, shape.channels, 1)
         self.blocks = nn.Sequential(*(DepthBlock(shape.channels) for _ in range(shape.encoder_blocks)))
-        self.head = nn.Conv2d(shape.channels, shape.latent_channels, 3, stride=2, padding=1)
+        self.head = nn.Conv2d(
+            shape.channels, shape.latent_channels, shape.head_side, stride=2, padding=shape.head_side - 2
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.head(self.blocks(self.stem(F.pixel_unshuffle(x - 0.5, STRIDE))))
