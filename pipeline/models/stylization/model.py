@@ -1,0 +1,38 @@
+"""The three networks that are trained together."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pipeline.models.stylization.content import ContentEncoder
+from pipeline.models.stylization.decoder import Decoder
+from pipeline.models.stylization.shape import Shape
+from pipeline.models.stylization.style import StyleEncoder, statistics
+
+
+class StylizationModel(nn.Module):
+    """Content encoder, style encoder, decoder with the mix in front."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.content_encoder = ContentEncoder(shape)
+        self.style_encoder = StyleEncoder(shape)
+        self.decoder = Decoder(shape)
+
+    def forward(self, content: Tensor, style: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        """Paints content in a style.
+
+        Args:
+            content: Images in [0, 1], (B, 3, 8h, 8w).
+            style: Images in [0, 1], (B, 3, 4i, 4j).
+            alpha: Weights of the content's own state, (B, 1).
+            beta: Weights of the restyled state, (B, 1).
+
+        Returns:
+            Images around [0, 1], (B, 3, 8h, 8w).
+        """
+        h1 = self.content_encoder(content)
+        mean, spread = statistics(h1)
+        out: Tensor = self.decoder(h1, mean, spread, alpha, beta, self.style_encoder(style))
+        return out
