@@ -1,0 +1,103 @@
+"""Losses of stylization: content and style as VGG sees them, and what keeps the output a clean picture.
+
+Content: squared error of relu4_1 (of the compressed VGG). Style: squared error of each channel's mean and
+standard deviation at relu1_1 to relu4_1 (Huang and Belongie, ICCV 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.models.stylization.style import statistics
+from pipeline.training.loss_network import load_full, load_small
+
+SHALLOW = ("11", "21", "31")
+CONTENT = "41"
+
+# What brings the compressed layers' statistics to the size of the full ones' (measured on paintings and photos).
+_SMALL_SCALE = {"21": 1.28, "31": 1.34}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the loss networks see of a batch: relu4_1, and mean and deviation of each layer, (B, C)."""
+
+    content: Tensor
+    statistics: dict[str, tuple[Tensor, Tensor]]
+
+
+class Perception(nn.Module):
+    """The loss networks.
+
+    Args:
+        directory: With the folders `vgg19_normalised` and `vgg19_small16x`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.full = load_full(directory / "vgg19_normalised")
+        self.small = load_small(directory / "vgg19_small16x")
+
+    def look(self, x: Tensor, *, full: bool) -> Look:
+        """Looks at images.
+
+        Args:
+            x: RGB around [0, 1], (B, 3, H, W).
+            full: Whether relu2_1 and relu3_1 are of the full VGG, or of the compressed one at a tenth of the cost.
+        """
+        if full:
+            shallow = self.full(x, SHALLOW)
+            deep = self.small(x, (CONTENT,))
+        else:
+            shallow = self.full(x, SHALLOW[:1])
+            deep = self.small(x, (*SHALLOW[1:], CONTENT), widen=SHALLOW[1:])
+            shallow |= {name: deep[name] * scale for name, scale in _SMALL_SCALE.items()}
+        found = {name: statistics(features) for name, features in shallow.items()}
+        return Look(deep[CONTENT].float(), found | {CONTENT: statistics(deep[CONTENT])})
+
+
+def style_loss(found: Look, wanted: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Squared error of means and deviations at each layer, (B,)."""
+    return {
+        name: sum(
+            (
+                (ours - theirs).square().mean(dim=1)
+                for ours, theirs in zip(found.statistics[name], values, strict=True)
+            ),
+            start=torch.zeros(()),
+        )
+        for name, values in wanted.items()
+    }
+
+
+def between(content: Look, style: Look, alpha: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Statistics on the way from the style's (alpha 0) to the content's (alpha 1); alpha: (B, 1)."""
+    return {
+        name: (
+            torch.lerp(style.statistics[name][0], content.statistics[name][0], alpha),
+            torch.lerp(style.statistics[name][1], content.statistics[name][1], alpha),
+        )
+        for name in style.statistics
+    }
+
+
+def content_loss(found: Look, content: Look) -> Tensor:
+    """Squared error of relu4_1, (B,)."""
+    return (found.content - content.content).square().mean(dim=(1, 2, 3))
+
+
+def grid_loss(x: Tensor, period_px: int = 4, window_px: int = 32) -> Tensor:
+    """How much the 16 positions within a cell differ in brightness over a window, (B,): a visible grid."""
+    phases = F.pixel_unshuffle(x, period_px).unflatten(1, (x.shape[1], period_px**2))
+    local = F.avg_pool2d(phases.flatten(1, 2), window_px // period_px)
+    return local.unflatten(1, (x.shape[1], period_px**2)).var(dim=2).mean(dim=(1, 2, 3))
+
+
+def range_loss(x: Tensor) -> Tensor:
+    """What lies outside of [0, 1], squared, (B,)."""
+    return (x - x.clamp(0, 1)).square().mean(dim=(1, 2, 3))
