@@ -27,15 +27,19 @@ class LossNetwork(nn.Module):
     Args:
         weights: "conv0.weight", "conv0.bias", "conv11.weight"... and perhaps "conv11_aux.weight"...
         last: The last layer to compute, e.g. "31".
+        dtype: Of all layers but the first, which takes a large mean off and stays float32.
     """
 
-    def __init__(self, weights: dict[str, Tensor], last: str) -> None:
+    def __init__(self, weights: dict[str, Tensor], last: str, dtype: torch.dtype) -> None:
         super().__init__()
+        self.dtype = dtype
         self.names = _NAMES[: _NAMES.index(last) + 1]
-        self.layers = nn.ModuleDict({name: _conv(weights, f"conv{name}") for name in ("0", *self.names)})
+        self.layers = nn.ModuleDict({name: _conv(weights, f"conv{name}") for name in self.names[1:]})
         widened = [name for name in self.names if f"conv{name}_aux.weight" in weights]
         self.aux = nn.ModuleDict({name: _conv(weights, f"conv{name}_aux") for name in widened})
-        self.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.requires_grad_(requires_grad=False).to(dtype=dtype, memory_format=torch.channels_last)
+        _fold(_conv(weights, "conv0"), first := _conv(weights, "conv11"))
+        self.first = first.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self, x: Tensor, wanted: tuple[str, ...], *, widen: tuple[str, ...] = ()
@@ -47,9 +51,7 @@ class LossNetwork(nn.Module):
             wanted: Layers to return, e.g. ("11", "41").
             widen: Layers to map to VGG's channels (the small network only).
         """
-        with torch.autocast(x.device.type, enabled=False):  # values of hundreds: not for bfloat16
-            x = self.layers["0"](x.float())
-            x = self.layers["11"](F.pad(x, (1, 1, 1, 1), mode="reflect"))
+        x = self.first(F.pad(x.float(), (1, 1, 1, 1), mode="reflect")).to(self.dtype)
         found = {}
         for name in self.names:
             if name != "11":
@@ -70,17 +72,27 @@ def _conv(weights: dict[str, Tensor], name: str) -> nn.Conv2d:
     return conv
 
 
-def load_full(directory: Path) -> LossNetwork:
+@torch.no_grad()
+def _fold(colours: nn.Conv2d, first: nn.Conv2d) -> None:
+    """Makes a 1x1 convolution part of the one that follows it (the border is reflected: exact)."""
+    matrix, offset = colours.weight[:, :, 0, 0], colours.bias
+    assert first.bias is not None
+    assert offset is not None
+    first.bias += torch.einsum("oihw,i->o", first.weight, offset)
+    first.weight.copy_(torch.einsum("oihw,ij->ojhw", first.weight, matrix))
+
+
+def load_full(directory: Path, dtype: torch.dtype = torch.float32) -> LossNetwork:
     """VGG-19 up to relu3_1, from `vgg_normalised_conv3_1.pth`."""
     saved = _load(directory / "vgg_normalised_conv3_1.pth")
     kinds = ("weight", "bias")
     named = {f"conv{name}.{kind}": saved[f"{i}.{kind}"] for name, i in _FULL_INDICES.items() for kind in kinds}
-    return LossNetwork(named, "31")
+    return LossNetwork(named, "31", dtype)
 
 
-def load_small(directory: Path, last: str = "41") -> LossNetwork:
+def load_small(directory: Path, last: str = "41", dtype: torch.dtype = torch.float32) -> LossNetwork:
     """The compressed VGG-19 up to relu4_1 (`e4.pth`) or relu5_1 (`e5.pth`)."""
-    return LossNetwork(_load(directory / f"e{last[0]}.pth")["model"], last)
+    return LossNetwork(_load(directory / f"e{last[0]}.pth")["model"], last, dtype)
 
 
 def _load(path: Path) -> dict[str, Any]:

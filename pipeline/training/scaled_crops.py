@@ -44,4 +44,4 @@ def squared(picture: np.ndarray, side_px: int) -> Tensor:
     left, top = (image.width - extent) / 2, (image.height - extent) / 2
     box = (left, top, left + extent, top + extent)
     resized = image.resize((side_px, side_px), Image.Resampling.BICUBIC, box=box)
-    return to_tensor(np.asarray(resized)[None])
+    return to_tensor(np.array(resized)[None])

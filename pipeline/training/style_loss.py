@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.models.stylization.style import statistics
+from pipeline.training.channel_statistics import channel_statistics
 from pipeline.training.loss_network import load_full, load_small
 
 SHALLOW = ("11", "21", "31")
@@ -36,12 +36,13 @@ class Perception(nn.Module):
 
     Args:
         directory: With the folders `vgg19_normalised` and `vgg19_small16x`.
+        dtype: float32 to judge, bfloat16 to train in half the time.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.full = load_full(directory / "vgg19_normalised")
-        self.small = load_small(directory / "vgg19_small16x")
+        self.full = load_full(directory / "vgg19_normalised", dtype)
+        self.small = load_small(directory / "vgg19_small16x", dtype=dtype)
 
     def look(self, x: Tensor, *, full: bool) -> Look:
         """Looks at images.
@@ -57,21 +58,15 @@ class Perception(nn.Module):
             shallow = self.full(x, SHALLOW[:1])
             deep = self.small(x, (*SHALLOW[1:], CONTENT), widen=SHALLOW[1:])
             shallow |= {name: deep[name] * scale for name, scale in _SMALL_SCALE.items()}
-        found = {name: statistics(features) for name, features in shallow.items()}
-        return Look(deep[CONTENT].float(), found | {CONTENT: statistics(deep[CONTENT])})
+        found = {name: channel_statistics(features) for name, features in shallow.items()}
+        return Look(deep[CONTENT].float(), found | {CONTENT: channel_statistics(deep[CONTENT])})
 
 
 def style_loss(found: Look, wanted: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Squared error of means and deviations at each layer, (B,)."""
+    """Squared error of means and deviations at each layer, mean over the batch."""
     return {
-        name: sum(
-            (
-                (ours - theirs).square().mean(dim=1)
-                for ours, theirs in zip(found.statistics[name], values, strict=True)
-            ),
-            start=torch.zeros(()),
-        )
-        for name, values in wanted.items()
+        name: F.mse_loss(found.statistics[name][0], mean) + F.mse_loss(found.statistics[name][1], deviation)
+        for name, (mean, deviation) in wanted.items()
     }
 
 
@@ -87,17 +82,20 @@ def between(content: Look, style: Look, alpha: Tensor) -> dict[str, tuple[Tensor
 
 
 def content_loss(found: Look, content: Look) -> Tensor:
-    """Squared error of relu4_1, (B,)."""
-    return (found.content - content.content).square().mean(dim=(1, 2, 3))
+    """Squared error of relu4_1, mean over the batch."""
+    return F.mse_loss(found.content, content.content)
 
 
 def grid_loss(x: Tensor, period_px: int = 4, window_px: int = 32) -> Tensor:
-    """How much the 16 positions within a cell differ in brightness over a window, (B,): a visible grid."""
-    phases = F.pixel_unshuffle(x, period_px).unflatten(1, (x.shape[1], period_px**2))
-    local = F.avg_pool2d(phases.flatten(1, 2), window_px // period_px)
-    return local.unflatten(1, (x.shape[1], period_px**2)).var(dim=2).mean(dim=(1, 2, 3))
+    """How much the 16 positions within a cell differ in brightness over a window: a visible grid."""
+    batch, _, height, width = x.shape
+    grey = x.mean(dim=1)
+    cells = window_px // period_px
+    split = (batch, height // window_px, cells, period_px, width // window_px, cells, period_px)
+    phases = grey.reshape(split).mean(dim=(2, 5))
+    return phases.var(dim=(2, 4), correction=0).mean()
 
 
 def range_loss(x: Tensor) -> Tensor:
-    """What lies outside of [0, 1], squared, (B,)."""
-    return (x - x.clamp(0, 1)).square().mean(dim=(1, 2, 3))
+    """What lies outside of [0, 1], squared."""
+    return F.mse_loss(x, x.detach().clamp(0, 1))

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.stylization.model import StylizationModel
@@ -128,7 +129,8 @@ class Run:
         saved = load_checkpoint(recipe.resume) if recipe.resume else None
         # A resumed run draws other crops than the first one did.
         self.draws = Draws(recipe, recipe.seed + 10 * (saved["step"] if saved else 0))
-        self.perception = Perception(recipe.loss_weights)
+        self.perception = Perception(recipe.loss_weights, torch.bfloat16)
+        self.judge = Judge.load(recipe.loss_weights)
         self.dev = list(_dev_pairs(recipe))
         model = StylizationModel(Shape(**saved["shape"]) if saved else SIZES[recipe.size])
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -146,42 +148,43 @@ class Run:
             self.warm = False
         state.model.train()
         batch = self.draws.draw()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = self.loss(batch, full=state.step % recipe.full_every == 0)
+        loss = self.loss(batch, full=state.step % recipe.full_every == 0)
         return state.descend(loss, _learning_rate(recipe, state.step, part))
 
     def loss(self, batch: Batch, *, full: bool) -> Tensor:
         """The loss of a batch, with the full VGG or the compressed one."""
         recipe, side = self.recipe, batch.reduced_to_px
         copies = max(1, batch.content.shape[0] // 4)
-        painted, copied = self.state.model.paint_and_copy(batch.content, batch.style, batch.alpha, copies)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            painted, copied = self.state.model.paint_and_copy(
+                batch.content, batch.style, batch.alpha, copies
+            )
         painted, copied = painted.float(), copied.float()
         with torch.no_grad():
             content = self.perception.look(reduced(batch.content, side), full=full)
             style = self.perception.look(reduced(batch.style, side), full=full)
         found = self.perception.look(reduced(painted, side), full=full)
-        style_part = sum(style_loss(found, between(content, style, batch.alpha)).values())
-        each = (
+        style_part = torch.stack([*style_loss(found, between(content, style, batch.alpha)).values()]).sum()
+        return (
             content_loss(found, content)
             + recipe.style_weight * style_part
             + recipe.grid_weight * grid_loss(painted)
             + recipe.range_weight * range_loss(painted)
+            + recipe.identity_weight * F.l1_loss(copied, batch.content[:copies])
         )
-        missed = (copied - batch.content[:copies]).abs().mean()
-        return each.mean() + recipe.identity_weight * missed
 
     def evaluate(self) -> dict[str, Any] | None:
         """The average's marks on the dev pairs, painted at 512 px and judged at 256; the sheet beside them."""
         if not self.dev:
             return None
         model = self.state.average.eval()
-        judge, none, full = Judge(self.perception), torch.zeros(1, 1), torch.ones(1, 1)
+        none, full = torch.zeros(1, 1), torch.ones(1, 1)
         marks: list[Marks] = []
         identity = 0.0
         with torch.no_grad():
             for content, style in self.dev:
                 found = reduced(model(content, style, none, full).clamp(0, 1))
-                marks.append(judge.judge(found, reduced(content), reduced(style)))
+                marks.append(self.judge.judge(found, reduced(content), reduced(style)))
                 identity += psnr_db(model(content, style, full, none), content) / len(self.dev)
         shown = [(reduced(content), reduced(style)) for content, style in self.dev[:5]]
         contact_sheet(model, *map(list, zip(*shown, strict=True))).save(self.recipe.out / "sheet.png")
@@ -214,9 +217,9 @@ def train(recipe: Recipe) -> Path:
 
 
 def _learning_rate(recipe: Recipe, step: int, part: float) -> float:
-    """500 steps of warm-up, then constant; over the cool-down, if any, in a line down to 1 %."""
+    """100 steps of warm-up, then constant; over the cool-down, if any, in a line down to 1 %."""
     left = min(1.0, (1 - part) / recipe.cool_down) if recipe.cool_down else 1.0
-    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.01 + 0.99 * left)
+    return recipe.learning_rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * left)
 
 
 def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:

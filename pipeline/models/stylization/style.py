@@ -26,8 +26,8 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over the picture, each (B, C), in float32."""
     x = x.float()
     mean = x.mean(dim=(2, 3))
-    spread = (x - mean[:, :, None, None]).square().mean(dim=(2, 3)).add(_TINY).sqrt()
-    return mean, spread
+    centred = x - mean[:, :, None, None]
+    return mean, (centred * centred).mean(dim=(2, 3)).add(_TINY).sqrt()
 
 
 class StyleEncoder(nn.Module):
