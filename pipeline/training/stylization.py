@@ -65,19 +65,19 @@ class Recipe:
     minutes: float
     resume: Path | None = None
     size: str = "standard"
-    batch: int = 4
+    batch: int = 2
     crop_px: int = 128
-    learning_rate: float = 6e-4
+    learning_rate: float = 8e-4
     cool_down: float = 0.0
     ema: float = 0.9995
-    full_every: int = 3
+    full_every: int = 6
     style_weight: float = 3.0
     identity_weight: float = 20.0
     grid_weight: float = 100.0
     range_weight: float = 50.0
     painted_content: float = 0.15
-    dev_pairs: int = 12
-    eval_every_s: float = 300.0
+    dev_pairs: int = 8
+    eval_every_s: float = 600.0
     seed: int = 0
     random_start: bool = False
 
