@@ -86,7 +86,9 @@ def load_full(directory: Path, dtype: torch.dtype = torch.float32) -> LossNetwor
     """VGG-19 up to relu3_1, from `vgg_normalised_conv3_1.pth`."""
     saved = _load(directory / "vgg_normalised_conv3_1.pth")
     kinds = ("weight", "bias")
-    named = {f"conv{name}.{kind}": saved[f"{i}.{kind}"] for name, i in _FULL_INDICES.items() for kind in kinds}
+    named = {
+        f"conv{name}.{kind}": saved[f"{i}.{kind}"] for name, i in _FULL_INDICES.items() for kind in kinds
+    }
     return LossNetwork(named, "31", dtype)
 
 

@@ -18,7 +18,10 @@ CURVES = ("content", "style_shallow", "style_deep", "ssim", "identity_psnr_db")
 
 @torch.no_grad()
 def contact_sheet(
-    model: StylizationModel, contents: list[Tensor], styles: list[Tensor], strengths: tuple[float, ...] = (1.0,)
+    model: StylizationModel,
+    contents: list[Tensor],
+    styles: list[Tensor],
+    strengths: tuple[float, ...] = (1.0,),
 ) -> Image.Image:
     """Styles across, contents down, a row of each for every strength; the originals at the edges.
 

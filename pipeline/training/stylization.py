@@ -156,9 +156,7 @@ class Run:
         recipe, side = self.recipe, batch.reduced_to_px
         copies = max(1, batch.content.shape[0] // 4)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            painted, copied = self.state.model.paint_and_copy(
-                batch.content, batch.style, batch.alpha, copies
-            )
+            painted, copied = self.state.model.paint_and_copy(batch.content, batch.style, batch.alpha, copies)
         painted, copied = painted.float(), copied.float()
         with torch.no_grad():
             content = self.perception.look(reduced(batch.content, side), full=full)
@@ -231,7 +229,12 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     add("--loss-weights", type=Path, required=True, help="holds vgg19_normalised and vgg19_small16x")
     add("--size", choices=sorted(SIZES), default=Recipe.size, help="of a new network")
     add("--cool-down", type=float, default=0.0, help="part of this run over which the rate of learning falls")
-    add("--full-every", type=int, default=Recipe.full_every, help="steps from one with the full VGG to the next")
+    add(
+        "--full-every",
+        type=int,
+        default=Recipe.full_every,
+        help="steps from one with the full VGG to the next",
+    )
     add("--style-weight", type=float, default=Recipe.style_weight)
     add("--batch", type=int, default=Recipe.batch)
     given = vars(parser.parse_args(argv))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -59,9 +61,7 @@ def _tile(
     decoded = _window(top, left, inner, x.shape)
     encoded = _window(top, left, inner + outer, x.shape)
     h1 = model.content_encoder(x[:, :, encoded[0] : encoded[1], encoded[2] : encoded[3]])
-    cells = [
-        (decoded[i] - encoded[i // 2 * 2]) // CELL_PX for i in range(4)
-    ]
+    cells = [(decoded[i] - encoded[i // 2 * 2]) // CELL_PX for i in range(4)]
     h1 = h1[:, :, cells[0] : cells[1], cells[2] : cells[3]]
     out: Tensor = model.decoder(h1, *known, ones(0.3), ones(0.7), style)
     top, left = top - decoded[0], left - decoded[2]
@@ -77,20 +77,33 @@ def _window(top: int, left: int, halo: int, size: torch.Size) -> tuple[int, int,
     )
 
 
-def test_the_halo_is_no_wider_than_needed() -> None:
-    """A pixel changed just inside of the sum of both halos reaches a tile: the numbers are not padded out."""
-    model = untrained(SMALL)
-    x = picture(320, 320, 3)
-    reach = encoder_halo_px(SMALL) + decoder_halo_px(SMALL)
-    changed = x.clone()
-    changed[:, :, 160, : 160 - reach + 2 * STRIDE_PX] += 1.0
-    style = torch.zeros(1, SMALL.style_size)
+@pytest.mark.parametrize("shape", [SMALL, FAST, STANDARD], ids=["small", "fast", "standard"])
+def test_the_halos_are_what_a_tile_depends_on(shape: Shape) -> None:
+    """A pixel beyond both halos changes nothing at all, to either side; one three strides nearer does."""
+    model = copy.deepcopy(untrained(shape)).double()
     with torch.no_grad():
-        known = statistics(model.content_encoder(x))
-        painted = [
-            model.decoder(model.content_encoder(y), *known, ones(1.0), ones(0.0), style) for y in (x, changed)
-        ]
-    assert float((painted[0] - painted[1])[:, :, :, 160].abs().max()) > 0
+        for parameter in model.parameters():
+            parameter.abs_()  # no path is cut by a ReLU, none cancels another
+    reach = encoder_halo_px(shape) + decoder_halo_px(shape)
+    first, last = 2 * reach, 2 * reach + STRIDE_PX  # the tile
+    plain = _painted(model, torch.zeros(1, 3, 8, 5 * reach, dtype=torch.float64))
+    for beyond, within in (
+        (slice(0, first - reach), slice(0, first - reach + 3 * STRIDE_PX)),
+        (slice(last + reach, None), slice(last + reach - 3 * STRIDE_PX, None)),
+    ):
+        for where, equal in ((beyond, True), (within, False)):
+            x = torch.zeros(1, 3, 8, 5 * reach, dtype=torch.float64)
+            x[:, :, :, where] = 1
+            assert torch.equal(_painted(model, x)[..., first:last], plain[..., first:last]) == equal
+
+
+def _painted(model: StylizationModel, x: Tensor) -> Tensor:
+    style = x.new_zeros(1, model.shape.style_size)
+    mean, spread = x.new_zeros(1, model.shape.channels), x.new_ones(1, model.shape.channels)
+    with torch.no_grad():
+        h1 = model.content_encoder(x + 0.5)
+        out: Tensor = model.decoder(h1, mean, spread, ones(1.0).double(), ones(0.0).double(), style)
+    return out
 
 
 def test_a_mixture_of_styles_is_linear_until_the_first_block() -> None:

@@ -31,8 +31,8 @@ def write_loss_weights(directory: Path) -> Path:
     return directory
 
 
-def _layer(
-    name: str, inputs: int, outputs: int, kernel: int, random: torch.Generator
-) -> dict[str, Tensor]:
-    weight = torch.randn(outputs, inputs, kernel, kernel, generator=random) * (2 / (inputs * kernel**2)) ** 0.5
+def _layer(name: str, inputs: int, outputs: int, kernel: int, random: torch.Generator) -> dict[str, Tensor]:
+    weight = (
+        torch.randn(outputs, inputs, kernel, kernel, generator=random) * (2 / (inputs * kernel**2)) ** 0.5
+    )
     return {f"{name}.weight": weight, f"{name}.bias": torch.randn(outputs, generator=random) * 0.1}

@@ -43,8 +43,8 @@ def encoder_halo_px(shape: Shape) -> int:
 
 def decoder_halo_px(shape: Shape) -> int:
     """The same for a tile of the output and H1."""
-    tail, cells, deep = 2 + 2 + 2, CELL_PX * 6, STRIDE_PX * (2 * shape.deep_blocks + 1)
-    return _whole_strides(tail + cells + deep)
+    tail, cells, aligned, deep = 2 + 2, CELL_PX * 6, STRIDE_PX - CELL_PX, STRIDE_PX * 2 * shape.deep_blocks
+    return _whole_strides(tail + cells + aligned + deep)
 
 
 def _whole_strides(reach_px: int) -> int:

@@ -115,7 +115,9 @@ def mean_and_deviation(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _renormalised(x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     own_mean = x.mean(dim=(2, 3), keepdim=True)
-    own = ((x - own_mean).square().sum(dim=(2, 3), keepdim=True) / (x.shape[2] * x.shape[3] - 1) + 1e-5).sqrt()
+    own = (
+        (x - own_mean).square().sum(dim=(2, 3), keepdim=True) / (x.shape[2] * x.shape[3] - 1) + 1e-5
+    ).sqrt()
     return (x - own_mean) / own * deviation[:, :, None, None] + mean[:, :, None, None]
 
 
@@ -160,7 +162,13 @@ class MicroASTContentGraph(nn.Module):
         self.encoder, self.decoder = model.content_encoder, model.decoder
 
     def forward(
-        self, pixels: Tensor, statistics: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
+        self,
+        pixels: Tensor,
+        statistics: Tensor,
+        weight1: Tensor,
+        bias1: Tensor,
+        weight2: Tensor,
+        bias2: Tensor,
     ) -> Tensor:
         content = self.encoder(pixels.permute(0, 3, 1, 2).float() / 255)[1]
         x_hat = self.decoder(content, statistics, (weight1, bias1, weight2, bias2))
