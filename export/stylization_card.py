@@ -15,9 +15,9 @@ Written by `python -m export stylization`; do not edit. Digest `{digest}`.
 restyled, is H2; a decoder paints alpha * H1 + beta * H2. Statistics of the content are inputs, so a picture
 of any size can be painted tile by tile without seams (halos: {encoder_halo_px} and {decoder_halo_px} pixels).
 
-**Training.** `python -m pipeline.training.stylization`: content loss at relu4_1, style loss on means and deviations
-at relu1_1 to relu4_1 of VGG-19 and a compressed copy of it, identity at (1, 0). {steps} steps, {hours} CPU
-hours on one core.
+**Training.** `python -m pipeline.training.stylization`: content loss at relu4_1, style loss on means and
+deviations at relu1_1 to relu4_1 of VGG-19 and a compressed copy of it, identity at (1, 0). {steps} steps,
+{hours} CPU hours on one core.
 
 **Data.** {data}.
 
@@ -29,8 +29,8 @@ hours on one core.
 
 **ONNX Runtime against torch.** {parity}
 
-**Limits.** Trained on paintings of about 200 pixels: colour and fine texture carry over, large motifs do not. Very
-small pictures (below 64 pixels) and strengths outside of [0, 1] were not trained on.
+**Limits.** Trained on paintings of about 200 pixels: colour and fine texture carry over, large motifs do not.
+Very small pictures (below 64 pixels) and strengths outside of [0, 1] were not trained on.
 """
 
 

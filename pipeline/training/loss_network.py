@@ -1,6 +1,6 @@
 """The networks that the style and content losses look through: VGG-19 and a compressed copy of it.
 
-    full    VGG-19, normalised, up to relu3_1 (Simonyan and Zisserman 2015; weights of Huang and Belongie 2017)
+    full    VGG-19, normalised, up to relu3_1 (Simonyan and Zisserman 2015; Huang and Belongie 2017)
     small   VGG-19 compressed 16 times, up to relu5_1 (Wang et al., CVPR 2020), with a 1x1 convolution a layer
             that maps its few channels to VGG's
 
@@ -37,7 +37,7 @@ class LossNetwork(nn.Module):
         self.layers = nn.ModuleDict({name: _conv(weights, f"conv{name}") for name in self.names[1:]})
         widened = [name for name in self.names if f"conv{name}_aux.weight" in weights]
         self.aux = nn.ModuleDict({name: _conv(weights, f"conv{name}_aux") for name in widened})
-        self.requires_grad_(requires_grad=False).to(dtype=dtype, memory_format=torch.channels_last)
+        self.requires_grad_(requires_grad=False).to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         _fold(_conv(weights, "conv0"), first := _conv(weights, "conv11"))
         self.first = first.requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -75,10 +75,8 @@ def _conv(weights: dict[str, Tensor], name: str) -> nn.Conv2d:
 @torch.no_grad()
 def _fold(colours: nn.Conv2d, first: nn.Conv2d) -> None:
     """Makes a 1x1 convolution part of the one that follows it (the border is reflected: exact)."""
-    matrix, offset = colours.weight[:, :, 0, 0], colours.bias
-    assert first.bias is not None
-    assert offset is not None
-    first.bias += torch.einsum("oihw,i->o", first.weight, offset)
+    matrix = colours.weight[:, :, 0, 0]
+    first.bias += torch.einsum("oihw,i->o", first.weight, colours.bias)  # type: ignore[operator]
     first.weight.copy_(torch.einsum("oihw,ij->ojhw", first.weight, matrix))
 
 

@@ -1,4 +1,4 @@
-"""Style pictures: paintings without the bars that some sets pad them with, and which of them are kept apart."""
+"""Style pictures: paintings without the bars that some sets pad them with, and which are kept apart."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Marks:
 
 
 class Judge:
-    """Compares a result with its content and its style, all of one size, with the full VGG where there is one."""
+    """Compares a result with its content and its style, all of one size; the full VGG up to relu3_1."""
 
     def __init__(self, perception: Perception) -> None:
         self._perception = perception

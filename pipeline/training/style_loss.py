@@ -19,7 +19,7 @@ from pipeline.training.loss_network import load_full, load_small
 SHALLOW = ("11", "21", "31")
 CONTENT = "41"
 
-# What brings the compressed layers' statistics to the size of the full ones' (measured on paintings and photos).
+# Brings the compressed layers' statistics to the size of the full ones' (measured on paintings and photos).
 _SMALL_SCALE = {"21": 1.28, "31": 1.34}
 
 
@@ -49,7 +49,7 @@ class Perception(nn.Module):
 
         Args:
             x: RGB around [0, 1], (B, 3, H, W).
-            full: Whether relu2_1 and relu3_1 are of the full VGG, or of the compressed one at a tenth of the cost.
+            full: Whether relu2_1 and relu3_1 are of the full VGG, or of the compressed one (much cheaper).
         """
         if full:
             shallow = self.full(x, SHALLOW)

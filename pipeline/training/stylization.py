@@ -1,9 +1,9 @@
-"""Trains the stylization networks: `python -m pipeline.training.stylization --data DIR --styles DIR --minutes N`.
+"""Trains the stylization networks: `python -m pipeline.training.stylization --data DIR --styles DIR ...`.
 
 A step takes crops of photographs (and some paintings) as content and crops of paintings as style, at random
 scales, paints with strengths from none to full, and lowers
 
-    content loss + style loss (full strength: the style's statistics; less: between the content's and the style's)
+    content loss + style loss (at full strength of the style's statistics; else between content and style)
     + what a decoder without a style, (alpha, beta) = (1, 0), misses of the content
     + small terms against grids and values out of range.
 
@@ -34,10 +34,8 @@ from pipeline.training.paintings import load_paintings
 from pipeline.training.photos import load_photos
 from pipeline.training.scaled_crops import ScaledCrops, squared
 from pipeline.training.state import TrainingState
-from pipeline.training.style_judge import JUDGED_PX, Judge, Marks, psnr_db, reduced
+from pipeline.training.style_judge import Judge, Marks, psnr_db, reduced
 from pipeline.training.style_loss import (
-    CONTENT,
-    SHALLOW,
     Perception,
     between,
     content_loss,
@@ -172,7 +170,7 @@ class Run:
         )
 
     def evaluate(self) -> dict[str, Any] | None:
-        """The average's marks on the dev pairs, painted at 512 px and judged at 256; the sheet beside them."""
+        """The average's marks on the dev pairs, painted at 512 px, judged at 256; a contact sheet."""
         if not self.dev:
             return None
         model = self.state.average.eval()
@@ -184,8 +182,8 @@ class Run:
                 found = reduced(model(content, style, none, full).clamp(0, 1))
                 marks.append(self.judge.judge(found, reduced(content), reduced(style)))
                 identity += psnr_db(model(content, style, full, none), content) / len(self.dev)
-        shown = [(reduced(content), reduced(style)) for content, style in self.dev[:5]]
-        contact_sheet(model, *map(list, zip(*shown, strict=True))).save(self.recipe.out / "sheet.png")
+        contents, styles = ([reduced(pair[i]) for pair in self.dev[:5]] for i in (0, 1))
+        contact_sheet(model, contents, styles).save(self.recipe.out / "sheet.png")
         means = _means(marks)
         cost = means["content"] + self.recipe.style_weight * (means["style_shallow"] + means["style_deep"])
         return {"rates": [], "cost": cost, **means, "identity_psnr_db": identity}

@@ -1,4 +1,4 @@
-"""What the stylization networks promise whatever their weights: tiles equal the whole, styles mix linearly."""
+"""What the stylization networks promise whatever their weights: seamless tiles, linear mixtures."""
 
 from __future__ import annotations
 
@@ -43,27 +43,28 @@ def test_tiles_with_global_statistics_equal_the_whole(shape: Shape) -> None:
     with torch.no_grad():
         style = model.style_encoder(picture(96, 96, 2))
         h1 = model.content_encoder(x)
-        mean, spread = statistics(h1)
-        whole = model.decoder(h1, mean, spread, ones(0.3), ones(0.7), style)
+        known = statistics(h1)
+        whole = model.decoder(h1, known, (ones(0.3), ones(0.7)), style)
         tiles = torch.full_like(whole, torch.nan)
         for top in range(0, 320, TILE_PX):
             for left in range(0, 448, TILE_PX):
-                tile = _tile(model, x, top, left, (mean, spread), style)
+                tile = _tile(model, x, (top, left), known, style)
                 tiles[:, :, top : top + TILE_PX, left : left + TILE_PX] = tile
     assert float((tiles - whole).abs().max()) < 1e-3 / 255
 
 
 def _tile(
-    model: StylizationModel, x: Tensor, top: int, left: int, known: tuple[Tensor, Tensor], style: Tensor
+    model: StylizationModel, x: Tensor, corner: tuple[int, int], known: tuple[Tensor, Tensor], style: Tensor
 ) -> Tensor:
     """One tile, from no more pixels than the halos say that it needs."""
+    top, left = corner
     inner, outer = decoder_halo_px(model.shape), encoder_halo_px(model.shape)
     decoded = _window(top, left, inner, x.shape)
     encoded = _window(top, left, inner + outer, x.shape)
     h1 = model.content_encoder(x[:, :, encoded[0] : encoded[1], encoded[2] : encoded[3]])
     cells = [(decoded[i] - encoded[i // 2 * 2]) // CELL_PX for i in range(4)]
     h1 = h1[:, :, cells[0] : cells[1], cells[2] : cells[3]]
-    out: Tensor = model.decoder(h1, *known, ones(0.3), ones(0.7), style)
+    out: Tensor = model.decoder(h1, known, (ones(0.3), ones(0.7)), style)
     top, left = top - decoded[0], left - decoded[2]
     return out[:, :, top : top + TILE_PX, left : left + TILE_PX]
 
@@ -102,7 +103,7 @@ def _painted(model: StylizationModel, x: Tensor) -> Tensor:
     mean, spread = x.new_zeros(1, model.shape.channels), x.new_ones(1, model.shape.channels)
     with torch.no_grad():
         h1 = model.content_encoder(x + 0.5)
-        out: Tensor = model.decoder(h1, mean, spread, ones(1.0).double(), ones(0.0).double(), style)
+        out: Tensor = model.decoder(h1, (mean, spread), (x.new_ones(1, 1), x.new_zeros(1, 1)), style)
     return out
 
 
@@ -112,10 +113,10 @@ def test_a_mixture_of_styles_is_linear_until_the_first_block() -> None:
     mix = model.decoder.mix
     with torch.no_grad():
         h1 = model.content_encoder(picture(64, 64, 4))
-        mean, spread = statistics(h1)
+        known = statistics(h1)
         styles = [model.style_encoder(picture(64, 64, seed)) for seed in (5, 6)]
         states = [
-            mix(h1, mean, spread, ones(0.0), torch.cat([ones(1.0), style], dim=1))
+            mix(h1, known, ones(0.0), torch.cat([ones(1.0), style], dim=1))
             for style in (*styles, (styles[0] + styles[1]) / 2)
         ]
     assert torch.allclose(states[2], (states[0] + states[1]) / 2, atol=1e-4)
@@ -133,7 +134,7 @@ def test_without_beta_no_style_is_left() -> None:
 
 
 def test_a_style_is_its_statistics() -> None:
-    """The style vector forgets where things are: a mirrored picture and a repeated one say nearly the same."""
+    """The style vector forgets where things are: a larger flat picture says nearly the same."""
     model = untrained(SMALL)
     flat = np.full((64, 64, 3), 90, np.uint8)
     with torch.no_grad():

@@ -2,8 +2,8 @@
 
     x -- conv 6x6 / 2 -- conv 3x3 / 2 -- residual block x n -- H1 [C, H/4, W/4]
 
-No normalisation: what a cell becomes depends on its neighbourhood only, so tiles with a halo give exactly what
-the whole picture gives.
+No normalisation: what a cell becomes depends on its neighbourhood only, so tiles with a halo give exactly
+what the whole picture gives.
 """
 
 from __future__ import annotations

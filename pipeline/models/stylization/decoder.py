@@ -3,7 +3,7 @@
     N  = (H1 - mean) / spread                      the one normalisation point; its statistics are inputs
     H2 = spread(s) * N + mean(s) + U M(s) V N      a style s: statistics, and a matrix that mixes channels
     Mix = alpha * H1 + beta * H2
-    Mix -- block -+- conv / 2 -- block x m -- 1x1, x2 -+- block -- conv, x2 -- conv -- conv -- shuffle -- x_hat
+    Mix -- block -+- conv / 2 -- block x m -- 1x1, x2 -+- block -- conv, x2 -- conv, conv, shuffle -- x_hat
                   +------------------------------------+
 
 Blocks are modulated by the style in proportion to beta; at (1, 0) nothing of it is left and the decoder
@@ -64,14 +64,15 @@ class Mix(nn.Module):
             self.statistics.bias.zero_()
             self.matrix.weight.mul_(0.1)
 
-    def forward(self, h1: Tensor, mean: Tensor, spread: Tensor, alpha: Tensor, styled: Tensor) -> Tensor:
-        normal = (h1 - _wide(mean)) / _wide(spread)
+    def forward(self, h1: Tensor, known: tuple[Tensor, Tensor], alpha: Tensor, styled: Tensor) -> Tensor:
+        normal = (h1 - _wide(known[0])) / _wide(known[1])
         style_mean, style_spread = _linear(self.statistics, styled).chunk(2, dim=1)
         matrix = _linear(self.matrix, styled).reshape(-1, self.rank, self.rank)
         low = self.narrow(normal)
         turned = torch.matmul(matrix, low.flatten(2)).reshape(low.shape)
         scaled = normal * _wide(style_spread) + _wide(style_mean)
-        return _wide(alpha) * h1 + scaled + self.widen(turned)
+        out: Tensor = _wide(alpha) * h1 + scaled + self.widen(turned)
+        return out
 
 
 class Decoder(nn.Module):
@@ -94,23 +95,22 @@ class Decoder(nn.Module):
             self.head.bias.zero_()  # type: ignore[union-attr]
 
     def forward(
-        self, h1: Tensor, mean: Tensor, spread: Tensor, alpha: Tensor, beta: Tensor, style: Tensor
+        self, h1: Tensor, known: tuple[Tensor, Tensor], strength: tuple[Tensor, Tensor], style: Tensor
     ) -> Tensor:
         """Paints.
 
         Args:
             h1: (B, C, 2h, 2w).
-            mean: Of the whole content picture's H1, (B, C).
-            spread: Its standard deviation, (B, C), above 0.
-            alpha: (B, 1).
-            beta: (B, 1).
+            known: Mean and standard deviation (above 0) of the whole content picture's H1, (B, C) each.
+            strength: alpha and beta, (B, 1) each.
             style: (B, S).
 
         Returns:
             (B, 3, 8h, 8w).
         """
+        alpha, beta = strength
         styled = beta * torch.cat([torch.ones_like(beta), style], dim=1)
-        x = self.enter(self.mix(h1, mean, spread, alpha, styled), styled)
+        x = self.enter(self.mix(h1, known, alpha, styled), styled)
         inner = F.relu(self.down(x))
         for block in self.deep:
             inner = block(inner, styled)

@@ -53,7 +53,7 @@ class PaintGraph(nn.Module):
         super().__init__()
         self.decoder = decoder
 
-    def forward(
+    def forward(  # noqa: PLR0917 - the inputs of a graph
         self,
         content_feat: Tensor,
         mean: Tensor,
@@ -64,5 +64,5 @@ class PaintGraph(nn.Module):
         beta: Tensor,
     ) -> Tensor:
         style = torch.matmul(style_weight[:, None, :], style_feat)[:, 0]
-        x_hat = self.decoder(content_feat, mean, spread, alpha, beta, style)
+        x_hat: Tensor = self.decoder(content_feat, (mean, spread), (alpha, beta), style)
         return (x_hat * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)

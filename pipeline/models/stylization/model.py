@@ -34,24 +34,21 @@ class StylizationModel(nn.Module):
             Images around [0, 1], (B, 3, 8h, 8w).
         """
         h1 = self.content_encoder(content)
-        mean, spread = statistics(h1)
-        out: Tensor = self.decoder(h1, mean, spread, alpha, beta, self.style_encoder(style))
+        out: Tensor = self.decoder(h1, statistics(h1), (alpha, beta), self.style_encoder(style))
         return out
 
     def paint_and_copy(
         self, content: Tensor, style: Tensor, alpha: Tensor, copies: int
     ) -> tuple[Tensor, Tensor]:
-        """Paints with beta = 1 - alpha, and decodes the first few contents at (1, 0): one pass of each network."""
+        """Paints with beta = 1 - alpha, and decodes the first few contents at (1, 0), in one pass."""
         h1 = self.content_encoder(content)
         mean, spread = statistics(h1)
         style_feat = self.style_encoder(style)
         ones = alpha.new_ones(copies, 1)
         out: Tensor = self.decoder(
             torch.cat([h1, h1[:copies]]),
-            torch.cat([mean, mean[:copies]]),
-            torch.cat([spread, spread[:copies]]),
-            torch.cat([alpha, ones]),
-            torch.cat([1 - alpha, ones - 1]),
+            (torch.cat([mean, mean[:copies]]), torch.cat([spread, spread[:copies]])),
+            (torch.cat([alpha, ones]), torch.cat([1 - alpha, ones - 1])),
             torch.cat([style_feat, style_feat[:copies]]),
         )
-        return out[: -copies or None], out[-copies:]
+        return out[:-copies], out[-copies:]

@@ -161,7 +161,7 @@ class MicroASTContentGraph(nn.Module):
         super().__init__()
         self.encoder, self.decoder = model.content_encoder, model.decoder
 
-    def forward(
+    def forward(  # noqa: PLR0917 - the inputs of a graph
         self,
         pixels: Tensor,
         statistics: Tensor,
