@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 # What pip says of folders that an index does not have, or of a newer pip, helps nobody here.
 LOCKS := requirements
+STYLE_ARTIFACTS := $(wildcard pipeline/artifacts/stylization*)
+PAIRS ?= 300
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench fmt types imports lock clean
+.PHONY: help demo test check bench bench-style fmt types imports lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to end on this machine; results in demo-output/
 	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
@@ -26,6 +28,9 @@ check: $(VENV)/.train $(VENV)/.check ## lint, format, types, import rules: what 
 
 bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmarks -s
+
+bench-style: $(VENV)/.train ## the board of style transfer; DATA= names the folder with photos, paintings and weights
+	@$(BIN)/python -m tests.benchmarks.style.board --data $(DATA) $(patsubst %,--artifact %,$(STYLE_ARTIFACTS)) --pairs $(PAIRS)
 
 fmt: $(VENV)/.check ## format the code and fix what can be fixed
 	@$(BIN)/ruff format $(SOURCES)

@@ -1,0 +1,1 @@
+"""The board of stylization: `make bench-style DATA=DIR`."""
