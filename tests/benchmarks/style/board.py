@@ -103,7 +103,7 @@ def identity_psnr_db(painter: Painter, every: list[Pair]) -> float:
 def seams(painter: Painter, pair: Pair, side_px: int = 2048, tile_px: int = 512) -> dict[str, float]:
     """Of tiles against the whole: largest difference in grey levels, and the part of the samples that differ.
 
-    Both are rounded to 8 bits, so that a difference of a millionth shows as one level where it crosses a half.
+    Both are rounded to 8 bits: a difference of a millionth shows as one level where it crosses a half.
     """
     content = np.tile(pair.content[512], (1, side_px // 512, side_px // 512, 1))
     style = painter.style(pair.style[512])
