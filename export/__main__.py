@@ -1,6 +1,7 @@
 """Command line: `python -m export compression --checkpoint FILE --out DIR [--dev DIR]`.
 
 `python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE] [--weights FILE]`.
+`python -m export gallery --out DIR`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 
 from export.card import write_card
 from export.compression import export_compression
+from export.gallery import write_gallery
 from export.stylization import export_stylization, publish_weights
 
 
@@ -32,8 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     stylization.add_argument("--name", default="stylization", help="the artifact's name")
     stylization.add_argument("--record", type=Path, help="the training's record.jsonl, for its last marks")
     stylization.add_argument("--weights", type=Path, help="also write the weights here, to train on from")
+    gallery = models.add_parser("gallery", help="the built-in styles, painted by code")
+    gallery.add_argument("--out", type=Path, required=True, help="the gallery's directory")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
+    if given.model == "gallery":
+        print(f"{len(write_gallery(given.out))} styles in {given.out}")
+        return 0
     if given.model == "stylization":
         if given.weights:
             publish_weights(given.checkpoint, given.weights)

@@ -15,7 +15,7 @@ from PIL import Image
 from export.gallery import paintings, patterns, prints
 
 SIDE_PX = 512
-QUALITY = 88
+QUALITY = 82
 Painting = Callable[[np.random.Generator, int], Image.Image]
 
 STYLES: dict[str, Painting] = {
@@ -46,5 +46,5 @@ def write_gallery(directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     paths = [directory / f"{name}.jpg" for name in STYLES]
     for path in paths:
-        paint(path.stem).save(path, quality=QUALITY, subsampling=0, optimize=True)
+        paint(path.stem).save(path, quality=QUALITY, optimize=True)
     return paths

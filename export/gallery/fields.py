@@ -33,7 +33,7 @@ def cloud(random: np.random.Generator, side_px: int, cell_px: float, octaves: in
 
 
 def grid(side_px: int) -> tuple[Field, Field]:
-    """x and y from 0 to 1, each (side, side)."""
+    """Coordinates x and y from 0 to 1, each (side, side)."""
     line = (np.arange(side_px) + 0.5) / side_px
     x, y = np.meshgrid(line, line)
     return x, y
@@ -47,7 +47,7 @@ def colours(field: Field, palette: Sequence[str], at: Sequence[float] | None = N
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """ "2b3a67" to its three numbers."""
+    """The three numbers of a colour such as 2b3a67."""
     return int(colour[:2], 16), int(colour[2:4], 16), int(colour[4:], 16)
 
 
@@ -56,11 +56,10 @@ def picture(values: Field) -> Image.Image:
     return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
 
 
-def cells(random: np.random.Generator, side_px: int, points: Field) -> tuple[NDArray[np.int64], Field]:
+def cells(side_px: int, points: Field) -> tuple[NDArray[np.int64], Field]:
     """The Voronoi cell of each pixel, and how far in pixels it lies from the cell's edge.
 
     Args:
-        random: Unused noise is not drawn.
         side_px: Of the square.
         points: (n, 2) in pixels, x and y.
     """

@@ -14,9 +14,17 @@ def night(random: np.random.Generator, side_px: int) -> Image.Image:
     x, y = grid(side_px)
     angle = 0.5 * noise(random, side_px, side_px / 3)
     colour = colours(
-        0.55 * cloud(random, side_px, side_px / 4) + 0.45 * (1 - y), ("0b1437", "16347a", "2f6db5", "7fb2d6", "cfe3df")
+        0.55 * cloud(random, side_px, side_px / 4) + 0.45 * (1 - y),
+        ("0b1437", "16347a", "2f6db5", "7fb2d6", "cfe3df"),
     )
-    lights = ((0.82, 0.15, 0.13), (0.2, 0.2, 0.08), (0.5, 0.34, 0.1), (0.68, 0.5, 0.06), (0.36, 0.09, 0.05), (0.08, 0.48, 0.06))
+    lights = (
+        (0.82, 0.15, 0.13),
+        (0.2, 0.2, 0.08),
+        (0.5, 0.34, 0.1),
+        (0.68, 0.5, 0.06),
+        (0.36, 0.09, 0.05),
+        (0.08, 0.48, 0.06),
+    )
     for at_x, at_y, size in lights:
         away = np.hypot(x - at_x, y - at_y)
         near = np.exp(-((away / (2.2 * size)) ** 2))
@@ -34,14 +42,21 @@ def meadow(random: np.random.Generator, side_px: int) -> Image.Image:
     """Short warm strokes: a field with poppies under an evening sky."""
     x, y = grid(side_px)
     horizon = 0.42 + 0.03 * np.sin(4 * x)
-    sky = colours((y / horizon).clip(0, 1) + 0.12 * noise(random, side_px, side_px / 6), ("5b7fb8", "b9a7c9", "f3c9a2", "f7e2b0"))
+    sky = colours(
+        (y / horizon).clip(0, 1) + 0.12 * noise(random, side_px, side_px / 6),
+        ("5b7fb8", "b9a7c9", "f3c9a2", "f7e2b0"),
+    )
     field = colours(cloud(random, side_px, side_px / 9), ("2f4a1c", "6f8a2a", "b5a83a", "dcc766"))
     colour = np.where((y < horizon)[..., None], sky, field)
     flowers = (noise(random, side_px, side_px / 40) > 1.25) & (y > horizon + 0.06)
     colour[flowers] = colours(cloud(random, side_px, side_px / 20), ("b3201f", "e2502c", "f4a7a0"))[flowers]
     trees = (np.abs(y - horizon) < 0.05 + 0.03 * noise(random, side_px, side_px / 12)) & (x > 0.3)
     colour[trees] = colours(cloud(random, side_px, side_px / 12), ("1c3a2a", "3f6440", "7b8f4b"))[trees]
-    angle = np.where(y < horizon, 0.15 * noise(random, side_px, side_px / 5), -1.4 + 0.5 * noise(random, side_px, side_px / 8))
+    angle = np.where(
+        y < horizon,
+        0.15 * noise(random, side_px, side_px / 5),
+        -1.4 + 0.5 * noise(random, side_px, side_px / 8),
+    )
     return _oils(random, colour, angle, scale=0.75)
 
 
@@ -50,7 +65,11 @@ def _oils(random: np.random.Generator, colour: Field, angle: Field, scale: float
     side = colour.shape[0]
     canvas = picture(np.broadcast_to(colour.mean(axis=(0, 1)), colour.shape))
     unit = side / 1024 * scale
-    for width, length, bristles, shade, apart in ((44, 170, 9, 8, 18), (26, 110, 7, 10, 13), (13, 60, 4, 12, 10)):
+    for width, length, bristles, shade, apart in (
+        (44, 170, 9, 8, 18),
+        (26, 110, 7, 10, 13),
+        (13, 60, 4, 12, 10),
+    ):
         brush = Brush(width * unit, length * unit, bristles, shade, apart * unit)
         stroke_layer(canvas, random, colour, angle, brush)
     values = np.asarray(canvas, np.float64)
@@ -66,7 +85,9 @@ def dots(random: np.random.Generator, side_px: int) -> Image.Image:
     tone = 0.5 * cloud(random, side_px, side_px / 5) + 0.5 * np.where(water, 1 - y, y)
     colour = colours(tone, ("27408b", "3d7ea6", "8cc0a4", "e8dfa0", "f2b98a"))
     grove = noise(random, side_px, side_px / 5) - 4 * np.abs(y - 0.32) > -0.1
-    colour[grove] = colours(cloud(random, side_px, side_px / 12), ("1d4d3a", "4f8a3c", "a9bf4a", "f0d35c"))[grove]
+    colour[grove] = colours(cloud(random, side_px, side_px / 12), ("1d4d3a", "4f8a3c", "a9bf4a", "f0d35c"))[
+        grove
+    ]
     near = y - shore > 0.38
     colour[near] = colours(cloud(random, side_px, side_px / 8), ("7a3b3f", "c8683f", "efb05a"))[near]
     canvas = picture(np.full((side_px, side_px, 3), 240.0))

@@ -10,11 +10,13 @@ from export.gallery.fields import cells, cloud, colours, grid, noise, picture, r
 
 def glass(random: np.random.Generator, side_px: int) -> Image.Image:
     """Pieces of coloured glass in lead, lit from behind."""
-    points = scattered(random, side_px, side_px / 8.5, jitter=1.1)
-    owner, edge = cells(random, side_px, points)
+    points = scattered(random, side_px, side_px / 8.5, jitter=0.75)
+    owner, edge = cells(side_px, points)
     palette = ("8e1b2c", "d3472f", "e9a22b", "f2d65c", "2d7d4f", "1f6f8f", "23418f", "5b2b7a")
     middle = points / side_px
-    tone = (0.5 + 0.32 * np.sin(4 * middle[:, 0] + 5 * middle[:, 1]) + random.normal(0, 0.16, len(points))).clip(0, 1)
+    tone = (
+        0.5 + 0.32 * np.sin(4 * middle[:, 0] + 5 * middle[:, 1]) + random.normal(0, 0.16, len(points))
+    ).clip(0, 1)
     piece = np.array([rgb(palette[int(t * 7.99)]) for t in tone], np.float64)
     light = 0.72 + 0.38 * cloud(random, side_px, side_px / 5)
     streaks = 1 + 0.1 * noise(random, side_px, 18) + 0.05 * noise(random, side_px, 4)
@@ -28,10 +30,12 @@ def glass(random: np.random.Generator, side_px: int) -> Image.Image:
 def mosaic(random: np.random.Generator, side_px: int) -> Image.Image:
     """Small stones in mortar, laid in rings and waves."""
     points = scattered(random, side_px, side_px / 40, jitter=0.45)
-    owner, edge = cells(random, side_px, points)
+    owner, edge = cells(side_px, points)
     x, y = points.T / side_px
     ring = np.hypot(x - 0.5, y - 0.46)
-    tone = np.where(ring < 0.3, 0.5 + 0.5 * np.cos(ring * 52), 0.35 + 0.3 * np.sin(14 * y + 3 * np.sin(7 * x)))
+    tone = np.where(
+        ring < 0.3, 0.5 + 0.5 * np.cos(ring * 52), 0.35 + 0.3 * np.sin(14 * y + 3 * np.sin(7 * x))
+    )
     inside = colours(tone.clip(0, 1), ("7b2d26", "c8553d", "e8b04b", "f3dfb5"))
     outside = colours(tone.clip(0, 1), ("123c4a", "1f6f78", "5fb0a5", "cfe3d0"))
     stone = np.where((ring < 0.3)[:, None], inside, outside) + random.normal(0, 15, (len(points), 1))
@@ -76,12 +80,17 @@ def shapes(random: np.random.Generator, side_px: int) -> Image.Image:
         if kind == 0:
             draw.ellipse((*(at - size), *(at + size)), fill=fill)
         elif kind == 1:
-            draw.polygon(_turned(at, np.array([[-2.6, -0.16], [2.6, -0.16], [2.6, 0.16], [-2.6, 0.16]]) * size, turn), fill=fill)
+            draw.polygon(
+                _turned(at, np.array([[-2.6, -0.16], [2.6, -0.16], [2.6, 0.16], [-2.6, 0.16]]) * size, turn),
+                fill=fill,
+            )
         elif kind == 2:
             draw.polygon(_turned(at, np.array([[-1, 0.8], [1.1, 0.7], [0.1, -1.2]]) * size, turn), fill=fill)
         else:
             width = max(4, int(size * 0.12))
-            draw.arc((*(at - size), *(at + size)), float(turn * 57), float(turn * 57 + 200), fill=fill, width=width)
+            draw.arc(
+                (*(at - size), *(at + size)), float(turn * 57), float(turn * 57 + 200), fill=fill, width=width
+            )
         canvas = Image.alpha_composite(canvas, layer)
     values = np.asarray(canvas.convert("RGB"), np.float64)
     return picture(values + 5 * noise(random, side_px, 3)[..., None])
@@ -100,7 +109,9 @@ def weave(random: np.random.Generator, side_px: int) -> Image.Image:
     steps = (np.abs((column // 3 % 16) - 8) + np.abs((row // 3 % 16) - 8)) % 8
     stripe = np.where(row // 24 % 2 == 0, steps, 7 - steps)
     palette = ("7a1f2b", "b5382d", "e0a13a", "f0dfb4", "2f6f6b", "1d3557", "b5382d", "f0dfb4")
-    colour = np.array([rgb(name) for name in palette], np.float64)[stripe] + random.normal(0, 9, (count, count, 1))
+    colour = np.array([rgb(name) for name in palette], np.float64)[stripe] + random.normal(
+        0, 9, (count, count, 1)
+    )
     pixel = (np.arange(side_px) / thread).astype(int)
     values = colour[np.ix_(pixel, pixel)]
     x, y = (np.arange(side_px) / thread % 1 - 0.5 for _ in range(2))

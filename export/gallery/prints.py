@@ -10,20 +10,24 @@ from export.gallery.fields import cloud, colours, grid, noise, picture, rgb
 
 
 def charcoal(random: np.random.Generator, side_px: int) -> Image.Image:
-    """Grey hatching in two directions on warm paper, rubbed here and there."""
+    """Round forms hatched in several directions on warm paper, with cast shadows."""
     x, y = grid(side_px)
-    tone = cloud(random, side_px, side_px / 3, octaves=3)
-    for at_x, at_y, size in ((0.35, 0.4, 0.26), (0.7, 0.65, 0.2)):
+    tone = 0.28 * cloud(random, side_px, side_px / 3, octaves=3) + 0.25 * (y > 0.62)
+    for at_x, at_y, size in ((0.62, 0.4, 0.25), (0.3, 0.6, 0.2), (0.74, 0.76, 0.14)):
+        shadow = np.hypot((x - at_x - 0.45 * size) / 1.5, (y - at_y - 0.85 * size) / 0.45) / size
+        tone = np.maximum(tone, 0.85 * (1.15 - shadow).clip(0, 1))
         away = np.hypot(x - at_x, y - at_y) / size
-        tone = np.where(away < 1, 0.15 + 0.75 * (0.5 + 0.5 * (x - at_x + y - at_y) / size).clip(0, 1), tone)
-    paper = colours(0.5 + 0.1 * noise(random, side_px, 3), ("cfc3ad", "efe6d4"))
-    values = paper * (1 - 0.45 * tone[..., None])
-    canvas = picture(values)
-    for level, turn in ((0.25, -0.8), (0.5, 0.7), (0.72, 0.05)):
-        dark = np.where((tone > level)[..., None], np.full_like(values, 46.0), values)
-        bend = turn + 0.25 * noise(random, side_px, side_px / 3)
-        stroke_layer(canvas, random, dark, bend, Brush(5, 80, 2, 14, 12))
-    grain = 16 * noise(random, side_px, 2.5) * (0.3 + tone)
+        lit = (0.62 * (x - at_x) + 0.78 * (y - at_y)) / size
+        tone = np.where(away < 1, (0.4 + 0.62 * lit - 0.18 * (away > 0.9)).clip(0, 1), tone)
+        tone = np.where(np.abs(away - 1) < 0.015, 0.9, tone)
+    paper = colours(0.5 + 0.1 * noise(random, side_px, 3), ("d3c8b2", "efe6d4"))
+    canvas = picture(paper * (1 - 0.2 * tone[..., None]))
+    grey = np.array(rgb("3a3632"), np.float64)
+    for level, turn, length in ((0.22, -0.8, 70), (0.42, 0.75, 60), (0.6, -0.1, 50), (0.76, 1.5, 40)):
+        ink = np.where((tone > level)[..., None], grey + 70 * (1 - tone[..., None]), -1.0)
+        bend = turn + 0.2 * noise(random, side_px, side_px / 3)
+        stroke_layer(canvas, random, ink, bend, Brush(3, length, 1, 16, 12, tint=0.0))
+    grain = 9 * noise(random, side_px, 2.5) * (0.4 + tone)
     return picture(np.asarray(canvas, np.float64) + grain[..., None])
 
 
@@ -44,7 +48,9 @@ def woodcut(random: np.random.Generator, side_px: int) -> Image.Image:
     ink = np.where(front, np.sin((x + 0.6 * warp) * 330 + 3 * np.sin(9 * y)) > 0.5 - 0.9 * tone, ink)
     ink |= np.abs(y - (0.55 + 0.1 * np.sin(4 * x + 0.4) + 0.5 * warp)) < 0.004
     worn = noise(random, side_px, 3) > 2.1
-    return picture(np.where((ink & ~worn)[..., None], np.array(rgb("17130f")), np.array(rgb("efe3c8"))).astype(float))
+    return picture(
+        np.where((ink & ~worn)[..., None], np.array(rgb("17130f")), np.array(rgb("efe3c8"))).astype(float)
+    )
 
 
 def wave(random: np.random.Generator, side_px: int) -> Image.Image:
@@ -69,7 +75,9 @@ def wave(random: np.random.Generator, side_px: int) -> Image.Image:
         values[body] = shade[body]
         values[foam] = rgb("f3ecd6")
         values[np.abs(depth) < 0.0042] = rgb("12203a")
-        values[body & (np.abs(depth - 0.03 - 0.02 * np.cos(9 * swell) * np.sin(4 * swell)) < 0.0022)] = rgb("12203a")
+        values[body & (np.abs(depth - 0.03 - 0.02 * np.cos(9 * swell) * np.sin(4 * swell)) < 0.0022)] = rgb(
+            "12203a"
+        )
     canvas = picture(values + fibre[..., None])
     draw = ImageDraw.Draw(canvas)
     for px, py in random.uniform(0, side_px, (260, 2)):  # spray
