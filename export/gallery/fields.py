@@ -18,9 +18,10 @@ def noise(random: np.random.Generator, side_px: int, cell_px: float) -> Field:
     extent = side_px / cell_px
     offset = 1 + random.random(2)
     box = (offset[0], offset[1], min(offset[0] + extent, count), min(offset[1] + extent, count))
-    field = Image.fromarray(grid).resize((side_px, side_px), Image.Resampling.BICUBIC, box=box)
-    found: Field = np.asarray(field, np.float64)
-    return found / (found.std() + 1e-9)
+    smooth = Image.fromarray(grid).resize((side_px, side_px), Image.Resampling.BICUBIC, box=box)
+    field = np.asarray(smooth, np.float64)
+    found: Field = field / (field.std() + 1e-9)
+    return found
 
 
 def cloud(random: np.random.Generator, side_px: int, cell_px: float, octaves: int = 5) -> Field:
