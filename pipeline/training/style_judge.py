@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.training.style_loss import CONTENT, SHALLOW, Perception, content_loss, style_loss
+from pipeline.training.style_loss import CONTENT, SHALLOW, Look, Perception, content_loss, style_loss
 
 JUDGED_PX = 256
 _LUMA = (0.299, 0.587, 0.114)
@@ -33,6 +33,15 @@ class Marks:
         return self.style_by_layer[CONTENT]
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A content and a style as the loss networks see them, and the content's brightness."""
+
+    content: Look
+    style: Look
+    luma: Tensor
+
+
 class Judge:
     """Compares a result with its content and its style, all of one size; the full VGG up to relu3_1."""
 
@@ -45,14 +54,21 @@ class Judge:
         return cls(Perception(weights))
 
     @torch.no_grad()
-    def judge(self, found: Tensor, content: Tensor, style: Tensor) -> Marks:
-        """All float (1, 3, H, W) in [0, 1]."""
-        looks = [self._perception.look(x, full=True) for x in (found.clamp(0, 1), content, style)]
-        by_layer = style_loss(looks[0], looks[2].statistics)
+    def reference(self, content: Tensor, style: Tensor) -> Reference:
+        """What results are compared with, both float (1, 3, H, W) in [0, 1]; seen once for all of them."""
+        looks = [self._perception.look(x, full=True) for x in (content, style)]
+        return Reference(looks[0], looks[1], luma(content))
+
+    @torch.no_grad()
+    def judge(self, found: Tensor, reference: Reference) -> Marks:
+        """A result of the same size, around [0, 1]."""
+        found = found.clamp(0, 1)
+        look = self._perception.look(found, full=True)
+        by_layer = style_loss(look, reference.style.statistics)
         return Marks(
-            content=float(content_loss(looks[0], looks[1])),
+            content=float(content_loss(look, reference.content)),
             style_by_layer={name: float(value) for name, value in by_layer.items()},
-            ssim=ssim(luma(found.clamp(0, 1)), luma(content)),
+            ssim=ssim(luma(found), reference.luma),
         )
 
 

@@ -130,6 +130,7 @@ class Run:
         self.perception = Perception(recipe.loss_weights, torch.bfloat16)
         self.judge = Judge.load(recipe.loss_weights)
         self.dev = list(_dev_pairs(recipe))
+        self.references = [self.judge.reference(*map(reduced, pair)) for pair in self.dev]
         model = StylizationModel(Shape(**saved["shape"]) if saved else SIZES[recipe.size])
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups: list[dict[str, object]] = [{"params": list(model.parameters()), "haste": 1.0}]
@@ -178,9 +179,9 @@ class Run:
         marks: list[Marks] = []
         identity = 0.0
         with torch.no_grad():
-            for content, style in self.dev:
+            for (content, style), reference in zip(self.dev, self.references, strict=True):
                 found = reduced(model(content, style, none, full).clamp(0, 1))
-                marks.append(self.judge.judge(found, reduced(content), reduced(style)))
+                marks.append(self.judge.judge(found, reference))
                 identity += psnr_db(model(content, style, full, none), content) / len(self.dev)
         contents, styles = ([reduced(pair[i]) for pair in self.dev[:5]] for i in (0, 1))
         contact_sheet(model, contents, styles).save(self.recipe.out / "sheet.png")

@@ -130,7 +130,8 @@ def test_the_judge_gives_the_best_marks_to_a_copy(weights: Path) -> None:
         reduced(torch.from_numpy(landscape(512, 512, seed)).permute(2, 0, 1)[None].float() / 255)
         for seed in (1, 2)
     )
-    kept, restyled = judge.judge(content, content, style), judge.judge(style, content, style)
+    reference = judge.reference(content, style)
+    kept, restyled = judge.judge(content, reference), judge.judge(style, reference)
     assert kept.content == 0
     assert kept.ssim == pytest.approx(1)
     assert restyled.style_shallow == restyled.style_deep == 0

@@ -78,9 +78,10 @@ def quality(
     for number, pair in enumerate(every):
         for side in PAINTED_PX:
             content, style = (reduced(to_float(x[side])) for x in (pair.content, pair.style))
+            reference, other_reference = judge.reference(content, style), mobile.reference(content, style)
             for name, row in compared.items():
                 found = reduced(row(pair.content[side], pair.style[side]))
-                marks, other = judge.judge(found, content, style), mobile.judge(found, content, style)
+                marks, other = judge.judge(found, reference), mobile.judge(found, other_reference)
                 layers = [marks.style_by_layer[layer] for layer in ("11", "21", "31")]
                 values = [marks.content, *layers, marks.style_shallow, marks.style_deep, marks.ssim]
                 sums[f"{name} @{side}"].append(np.array([*values, other.content, *other.style]))

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from tests.benchmarks.style.tflite import ADD, DEPTHWISE, Layer, read_layers
 
 STRIDES = (4, 8, 16)
+Reference = tuple[list[Tensor], list[Tensor]]  # of a content, of a style
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,13 @@ class MobileNet:
                 found[stride] = out
         return [found[stride] for stride in STRIDES]
 
-    def judge(self, found: Tensor, content: Tensor, style: Tensor) -> IndependentMarks:
-        """All float (1, 3, H, W) in [0, 1]."""
-        ours, kept, wanted = (self.features(x.clamp(0, 1)) for x in (found, content, style))
+    def reference(self, content: Tensor, style: Tensor) -> Reference:
+        """Features of both, float (1, 3, H, W) in [0, 1]."""
+        return self.features(content), self.features(style)
+
+    def judge(self, found: Tensor, reference: Reference) -> IndependentMarks:
+        """A result of the same size, around [0, 1]."""
+        ours, (kept, wanted) = self.features(found.clamp(0, 1)), reference
         styles = [
             _apart(_statistics(a), _statistics(s)) / _apart(_statistics(c), _statistics(s))
             for a, c, s in zip(ours, kept, wanted, strict=True)
