@@ -86,8 +86,8 @@ def content_loss(found: Look, content: Look) -> Tensor:
     return F.mse_loss(found.content, content.content)
 
 
-def grid_loss(x: Tensor, period_px: int = 4, window_px: int = 32) -> Tensor:
-    """How much the 16 positions within a cell differ in brightness over a window: a visible grid."""
+def grid_loss(x: Tensor, period_px: int = 8, window_px: int = 64) -> Tensor:
+    """How much the 64 positions within 8x8 pixels differ in brightness over a window: a visible grid."""
     batch, _, height, width = x.shape
     grey = x.mean(dim=1)
     cells = window_px // period_px

@@ -114,11 +114,12 @@ def test_statistics_and_their_gradient_are_torchs() -> None:
 
 
 def test_a_grid_is_seen_and_a_picture_is_not() -> None:
-    """One level of a 2-pixel grid costs more than all of a smooth picture."""
+    """Grids of 2 and of 8 pixels cost far more than a picture without one."""
     smooth = torch.from_numpy(landscape(128, 128, 3)).permute(2, 0, 1)[None].float() / 255
-    grid = torch.zeros(1, 3, 128, 128)
-    grid[:, :, ::2, ::2] = 8 / 255
-    assert float(grid_loss(smooth + grid)) > 5 * float(grid_loss(smooth))
+    for period in (2, 8):
+        grid = torch.zeros(1, 3, 128, 128)
+        grid[:, :, ::period, ::period] = 16 / 255 * (period / 2)
+        assert float(grid_loss(smooth + grid)) > 5 * float(grid_loss(smooth))
     assert float(range_loss(smooth)) == 0
     assert float(range_loss(smooth + 1)) > 0
 
