@@ -12,7 +12,7 @@ SOURCES := triptych pipeline workers api export tests examples requirements
 .PHONY: help demo test check bench bench-style fmt types imports lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to end on this machine; results in demo-output/
 	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
