@@ -6,13 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 # What pip says of folders that an index does not have, or of a newer pip, helps nobody here.
 LOCKS := requirements
 STYLE_ARTIFACTS := $(wildcard pipeline/artifacts/stylization*)
-PAIRS ?= 300
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench bench-style fmt types imports lock clean
+.PHONY: help demo test check bench bench-codec bench-compress bench-style fmt types imports lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to end on this machine; results in demo-output/
 	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
@@ -26,11 +25,19 @@ check: $(VENV)/.train $(VENV)/.check ## lint, format, types, import rules: what 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency
+bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency, bulk compression, memory
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmarks -s
 
-bench-style: $(VENV)/.train ## the board of style transfer; DATA= names the folder with photos, paintings and weights
-	@$(BIN)/python -m tests.benchmarks.style.board --data $(DATA) $(patsubst %,--artifact %,$(STYLE_ARTIFACTS)) --pairs $(PAIRS)
+bench-codec: $(VENV)/.bench ## compare the codec with JPEG, WebP, AVIF and JPEG XL on the pictures of IMAGES=DIR
+	@test -n "$(IMAGES)" || { echo "name a folder of pictures: make bench-codec IMAGES=DIR"; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.codec --images "$(IMAGES)" --output bench-codec $(OPTIONS)
+
+bench-compress: $(VENV)/.test ## a bulk job of 1,000 photos (of IMAGES=DIR) against a bare loop over the codec
+	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_compress.py -m benchmarks -s
+bench-style: $(VENV)/.train ## the board of style transfer; DATA=DIR holds photos, paintings and weights
+	@test -n "$(DATA)" || { echo "name the folder of photos, paintings and weights: make bench-style DATA=DIR"; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.style --data "$(DATA)" $(STYLE_ARTIFACTS:%=--artifact %) $(OPTIONS)
+
 
 fmt: $(VENV)/.check ## format the code and fix what can be fixed
 	@$(BIN)/ruff format $(SOURCES)
@@ -40,7 +47,7 @@ lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
 	@$(PYTHON) $(LOCKS)/lock.py
 
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) demo-output build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output bench-codec build dist .mypy_cache .ruff_cache .hypothesis
 
 # -- the environment: one, made from hashed locks, step by step ---------------------------------------
 $(BIN)/python:
@@ -61,6 +68,10 @@ $(VENV)/.photos: $(BIN)/python $(LOCKS)/demo.txt
 
 $(VENV)/.test: $(VENV)/.embedded $(LOCKS)/test.txt
 	@$(PIP) -r $(LOCKS)/test.txt
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.embedded $(LOCKS)/bench.txt
+	@$(PIP) -r $(LOCKS)/bench.txt
 	@touch $@
 
 # A CPU build of torch from a folder of wheels if there is one; see requirements/lock.py.

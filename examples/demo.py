@@ -56,7 +56,10 @@ def _compress(client: Client, photos: list[LocalFile], options: argparse.Namespa
     with Progress("upload") as progress:
         upload = client.upload(photos, on_progress=progress.show)
     job = client.create_job(
-        "compress", upload.inputs, params={"quality": options.quality}, name="Triptych demo"
+        "compress",
+        upload.inputs,
+        params={"quality": options.quality, "measure": "all"},
+        name="Triptych demo",
     )
     with Progress("compress") as progress:
         for job in client.watch(job.id):  # noqa: B020 - the same job, as it goes on
@@ -65,7 +68,7 @@ def _compress(client: Client, photos: list[LocalFile], options: argparse.Namespa
 
 
 def _print_table(fetched: Fetched) -> None:
-    print(f"\n{'photo':<24}{'pixels':>12}{'before':>10}{'after':>10}{'bpp':>8}{'PSNR':>10}")
+    print(f"\n{'photo':<24}{'pixels':>12}{'before':>10}{'after':>10}{'bpp':>8}{'PSNR':>10}{'MS-SSIM':>10}")
     for line in fetched.results.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         name = row["custom_id"]
@@ -75,8 +78,9 @@ def _print_table(fetched: Fetched) -> None:
         receipt = row["receipt"]
         pixels = f"{receipt['width_px']} x {receipt['height_px']}"
         sizes = f"{size(receipt['bytes_in']):>10}{size(receipt['bytes_out']):>10}"
-        quality = "lossless" if receipt["psnr_db"] is None else f"{receipt['psnr_db']:.1f} dB"
-        print(f"{name:<24}{pixels:>12}{sizes}{receipt['bpp']:>8.3f}{quality:>10}")
+        psnr = "lossless" if receipt["psnr_db"] is None else f"{receipt['psnr_db']:.1f} dB"
+        similarity = "-" if receipt["ms_ssim"] is None else f"{receipt['ms_ssim']:.4f}"
+        print(f"{name:<24}{pixels:>12}{sizes}{receipt['bpp']:>8.3f}{psnr:>10}{similarity:>10}")
 
 
 def _say(text: str) -> None:

@@ -6,20 +6,21 @@ from pathlib import Path
 
 from pipeline.core.artifact import MANIFEST, ArtifactManifest, digest_of
 
-_CARD = """# Model card: compression, version 0
+_CARD = """# Model card: compression
 
 Written by `python -m export compression`; do not edit. Digest `{digest}`.
 
-**What it is.** A small convolutional autoencoder for photographs and other 8-bit RGB pictures. It maps
-8x8 pixels to one cell of {channels} numbers (1024x1024 becomes 128x128), which are scaled, rounded and
-entropy-coded with fixed integer tables. One model serves quality 1 to 100. It is the first honest version:
-good enough to run the whole path, with a fully factorised prior, no match for a modern codec; files of format
-version 0 need not decode later.
+**What it is.** An image codec for photographs and other 8-bit RGB pictures (docs/format.md): PixelUnshuffle
+by 8, depthwise residual blocks, {channels} latent channels at 1/16 (handed over at 1/8: 1024x1024 becomes
+128x128), a mean-scale hyperprior and a two-step context in exact integers, rANS. One model serves quality 1
+to 100.
 
-**Training.** `python -m pipeline.training.compression`: bits + lambda * 255^2 * MSE, lambda drawn per sample
-from 0.0006 to 0.2, patches of 128 then 256 pixels, Adam, weights averaged (0.999), started as the
-Karhunen-Loeve transform of 8x8x3 patches. {steps} steps, {hours} CPU hours on one core.
-`checkpoint.safetensors` beside this card holds the averaged weights; `--resume` takes it.
+**Training.** `python -m pipeline.training.compression`: bits + lambda * 255^2 * MSE, lambda from 0.001 to 0.2
+drawn per sample and the loss weighted by lambda^-1/2, patches of 128 pixels, Adam 4e-4, weights averaged
+(0.9995), started as a Karhunen-Loeve transform, at the end a part with a falling learning rate, 256-pixel
+patches and rounded entropy parameters. {steps} steps, {hours} CPU hours on one core. Residuals' tables and
+the map to 1/8 of the size are fitted to training photographs at export. `checkpoint.safetensors` beside this
+card holds the averaged weights; `--resume` takes it.
 
 **Data.** {data}.
 
@@ -33,9 +34,9 @@ Karhunen-Loeve transform of 8x8x3 patches. {steps} steps, {hours} CPU hours on o
 
 **ONNX Runtime against torch.** {parity}
 
-**Limits.** Trained on small photographs: text, line art and screens cost more bits than they need to. At low
-quality, fine texture turns smooth and block borders may show. Encoding the same picture on another CPU or
-GPU may round a few symbols the other way; such files still decode everywhere.
+**Limits.** Trained for PSNR on small photographs: text, line art and screens cost more bits than they need
+to. At low quality, fine texture turns smooth. Encoding the same picture on another CPU or GPU may round a few
+symbols the other way; such files still decode everywhere, to the same symbols.
 """
 
 

@@ -1,26 +1,32 @@
-"""Exports the compression network: encoder and decoder graphs, tables, checkpoint, manifest."""
+"""Exports the compression network: graphs, tables, checkpoint, manifest."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch.export import Dim
+import numpy as np
+from torch import Tensor
 
-from export.compression_cases import decoder_cases, encoder_cases, pixels_agree, symbols_agree
-from export.graph import check_parity, export_graph, round_weights_to_half
+from export.calibration import fit_reduction, residual_counts
+from export.compression_cases import ALLOWED, cases
+from export.compression_graphs import export_graphs, graph_files, reduction_file
+from export.compression_tables import fit_to_residuals, make_tables
+from export.graph import check_parity
 from export.manifest import write_manifest
 from export.measure import measure
-from export.tables import make_tables
+from pipeline.codec.entropy_tables import EntropyTables
+from pipeline.codec.planes import planes_of
+from pipeline.codec.tiling import Box
 from pipeline.core.artifact import Terms
 from pipeline.inference.session import OrtSession
-from pipeline.inference.tri_codec import TriCodec
-from pipeline.models.blocks import STRIDE
+from pipeline.inference.tile_networks import TileNetworks
+from pipeline.inference.tri_codec import CELL_PX, LAYOUT, TriCodec
 from pipeline.models.checkpoint import load_checkpoint, load_model, save_weights
-from pipeline.models.compression import receptive_field_px
-from pipeline.models.compression_graphs import DecoderGraph, EncoderGraph
+from pipeline.models.compression.exact import set_quantised
+from pipeline.models.compression.model import CompressionModel
+from pipeline.models.compression.shape import Shape, halo_px
 
-LAYOUT_VERSION = 0
 TERMS = Terms(
     licence="weights: non-commercial research use",
     data_sets=(
@@ -30,14 +36,18 @@ TERMS = Terms(
     ),
     note="Trained partly on research-only data. Settle its terms, or train again, before commercial use.",
 )
+_LARGEST_CALIBRATION_PX = 768
 
 
-def export_compression(checkpoint: Path, out: Path, dev: Path | None = None) -> str:
-    """Writes the artifact and its model card.
+def export_compression(
+    checkpoint: Path, out: Path, photos: Sequence[np.ndarray], dev: Path | None = None
+) -> str:
+    """Writes the artifact.
 
     Args:
         checkpoint: `.pt` or `.safetensors`.
         out: The artifact's directory; files of the same names are replaced.
+        photos: Training photographs, uint8 (H, W, 3), from which tables and the 1/8 map are fitted.
         dev: A folder of photographs to measure real bytes and PSNR on.
 
     Returns:
@@ -45,40 +55,34 @@ def export_compression(checkpoint: Path, out: Path, dev: Path | None = None) -> 
 
     Raises:
         ParityError: ONNX Runtime does not compute what torch does.
+        NotExactError: An integer layer could leave the exact range.
     """
     out.mkdir(parents=True, exist_ok=True)
     saved, model = load_checkpoint(checkpoint), load_model(checkpoint)
-    save_weights(out / "checkpoint.safetensors", model, step=saved["step"], cpu_seconds=saved["cpu_seconds"])
-    tables = make_tables(model)
+    facts = {"step": saved["step"], "cpu_seconds": saved["cpu_seconds"]}
+    save_weights(out / "checkpoint.safetensors", model, **facts)
+    set_quantised(model, True)
+    files = graph_files(model)
+    graphs = export_graphs(files, out)
+    tables, reduction = _calibrate(model, out, photos)
     tables.save(out / "tables.npz")
-    round_weights_to_half(model.g_a)
-    round_weights_to_half(model.g_s)
-    encoder, decoder = EncoderGraph(model.g_a).eval(), DecoderGraph(model.g_s).eval()
-    graphs = {"encoder": _export_encoder(encoder, out), "decoder": _export_decoder(decoder, out)}
+    files["reduction"] = reduction_file(*reduction)
+    graphs |= export_graphs({"reduction": files["reduction"]}, out)
+    inputs = cases(files)
     parity = {
-        "encoder": check_parity(encoder, out / "encoder.onnx", encoder_cases(model), allowed=symbols_agree),
-        "decoder": check_parity(decoder, out / "decoder.onnx", decoder_cases(model), allowed=pixels_agree),
+        role: check_parity(file.module, out / f"{role}.onnx", inputs[role], allowed=ALLOWED[role])
+        for role, file in files.items()
     }
-    codec = TriCodec(
-        OrtSession(out / "encoder.onnx"),
-        OrtSession(out / "decoder.onnx"),
-        tables,
-        digest="00" * 32,  # not known yet; it takes the same room in a file
-        stride_px=STRIDE,
-        halo_px=receptive_field_px(model.shape),
-    )
     return write_manifest(
         out,
         name="compression",
-        version=LAYOUT_VERSION,
-        files={"encoder": "encoder.onnx", "decoder": "decoder.onnx", "tables": "tables.npz"},
+        version=LAYOUT,
+        files={role: f"{role}.onnx" for role in files} | {"tables": "tables.npz"},
         graphs=graphs,
         parity=parity,
-        metrics={} if dev is None else measure(codec, dev),
-        config={
-            "stride_px": STRIDE,
-            "halo_px": receptive_field_px(model.shape),
-            "latent_channels": model.shape.latent_channels,
+        metrics={} if dev is None else measure(_codec(out, model.shape), dev),
+        config=_config(model.shape)
+        | {
             "training_steps": saved["step"],
             "training_cpu_hours": round(saved["cpu_seconds"] / 3600, 2),
         },
@@ -86,27 +90,48 @@ def export_compression(checkpoint: Path, out: Path, dev: Path | None = None) -> 
     )
 
 
-def _export_encoder(encoder: EncoderGraph, out: Path) -> dict[str, object]:
-    channels = encoder.g_a.head.out_channels
-    n, h, w = Dim("n"), Dim("h"), Dim("w")
-    return export_graph(
-        encoder,
-        (torch.zeros(2, 64, 72, 3, dtype=torch.uint8), torch.ones(2, channels)),
-        out / "encoder.onnx",
-        inputs=("pixels", "gain"),
-        outputs={"symbols": ("n", channels, "h", "w")},
-        dynamic_shapes=({0: n, 1: STRIDE * h, 2: STRIDE * w}, {0: n}),
+def _config(shape: Shape) -> dict[str, int]:
+    return {
+        "halo_px": halo_px(max(shape.encoder_blocks, shape.decoder_blocks)),
+        "latent_channels": shape.latent_channels,
+        "hyper_channels": shape.hyper_channels,
+    }
+
+
+def _calibrate(
+    model: CompressionModel, out: Path, photos: Sequence[np.ndarray]
+) -> tuple[EntropyTables, tuple[Tensor, Tensor]]:
+    """Tables fitted to residuals, and the map to 1/8 of the size."""
+    tables = make_tables(model)
+    hyper_analysis, parameters, context = (
+        OrtSession(out / f"{role}.onnx") for role in ("hyper_analysis", "parameters", "context")
     )
+    networks = TileNetworks(hyper_analysis, parameters, context, tables)
+    analysis = OrtSession(out / "analysis.onnx")
+    pictures = [_whole_cells(photo) for photo in photos]
+    latents = [
+        analysis.run({"planes": planes_of(picture, _all_of(picture))[None]})[0][0] for picture in pictures
+    ]
+    fitted = fit_to_residuals(tables, residual_counts(networks, latents))
+    return fitted, fit_reduction(networks, latents, pictures)
 
 
-def _export_decoder(decoder: DecoderGraph, out: Path) -> dict[str, object]:
-    channels = decoder.g_s.stem.in_channels
-    n, h, w = Dim("n"), Dim("h"), Dim("w")
-    return export_graph(
-        decoder,
-        (torch.zeros(2, channels, 8, 9, dtype=torch.int16), torch.ones(2, channels)),
-        out / "decoder.onnx",
-        inputs=("symbols", "inverse_gain"),
-        outputs={"pixels": ("n", "8*h", "8*w", 3)},
-        dynamic_shapes=({0: n, 2: h, 3: w}, {0: n}),
+def _whole_cells(photo: np.ndarray) -> np.ndarray:
+    """The upper left part of a photograph, whole cells of y, not too large."""
+    height, width = (min(side, _LARGEST_CALIBRATION_PX) // CELL_PX * CELL_PX for side in photo.shape[:2])
+    return np.ascontiguousarray(photo[:height, :width])
+
+
+def _all_of(picture: np.ndarray) -> Box:
+    return Box(0, 0, *picture.shape[:2])
+
+
+def _codec(directory: Path, shape: Shape) -> TriCodec:
+    """The codec of what was written, before it has a digest: that takes the same room in a file."""
+    roles = ("analysis", "hyper_analysis", "parameters", "context", "synthesis", "reduction")
+    return TriCodec(
+        {role: OrtSession(directory / f"{role}.onnx") for role in roles},
+        EntropyTables.load(directory / "tables.npz"),
+        digest="00" * 32,
+        halo_px=_config(shape)["halo_px"],
     )

@@ -31,7 +31,7 @@ def measure(codec: TriCodec, directory: Path, qualities: tuple[int, ...] = QUALI
         bpps, psnrs = [], []
         for pixels in pictures:
             coded = codec.encode(pixels, quality).to_bytes()
-            decoded, _ = codec.decode(parse(coded))
+            decoded = codec.decode(parse(coded))
             bpps.append(8 * len(coded) / (pixels.shape[0] * pixels.shape[1]))
             psnrs.append(psnr_db(pixels, decoded) or 100.0)
         metrics[f"{directory.name}/q{quality}/bpp"] = round(sum(bpps) / len(bpps), 4)

@@ -30,13 +30,14 @@ LOCKS = {
     "cpu": ["--extra", "cpu"],
     "gpu": ["--extra", "gpu"],
     "embedded": ["--extra", "embedded"],
+    "bench": ["--only-group", "bench"],
     "build": ["--only-group", "build"],
     "check": ["--only-group", "check"],
     "demo": ["--only-group", "demo", "--no-deps"],
     "test": ["--extra", "embedded", "--group", "test"],
     "train": ["--extra", "train", "--extra", "export"],
 }
-OTHERS = {"build", "check", "demo", "test"}
+OTHERS = {"bench", "build", "check", "demo", "test"}
 
 
 def main() -> int:

@@ -15,6 +15,8 @@ from triptych.transport import RETRIED, ApiError, Unreachable
 # What `triptych --help` shows, in this order.
 VERBS = {
     "run": "turn files into results, from start to end",
+    "decode": "turn .tri files into pictures here, without a server",
+    "encode": "turn pictures into .tri files here, without a server",
     "up": "start a whole Triptych on this machine, until Ctrl-C",
     "submit": "upload files, or name objects of the bucket, and start a job",
     "status": "show one job, or the newest ones",

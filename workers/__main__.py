@@ -11,6 +11,7 @@ import sys
 from pipeline.core.errors import ProviderUnavailable
 from pipeline.core.logs import configure_logs
 from pipeline.core.settings import SettingsError, load_settings
+from pipeline.inference.memory import return_large_blocks
 from workers.app import run
 from workers.retry import on_wait, patiently
 from workers.runtime import make_runtime
@@ -26,6 +27,7 @@ def main() -> int:
         runtime = make_runtime(settings)
         on_wait.append(runtime.watchdog.progress)
         if settings.role == "device":
+            return_large_blocks()
             patiently(runtime.handlers.warm_up)
     except (SettingsError, ProviderUnavailable) as error:
         print(f"triptych worker: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it

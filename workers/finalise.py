@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from pipeline.core.errors import BrokerUnavailable, ObjectExists, ObjectNotFound
 from pipeline.core.jobs import Counts, JobSpec, JobState, Plan, ResultLine, Summary
-from pipeline.core.keys import JobKeys
+from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import JobView
 from pipeline.core.logs import get_logger
 from pipeline.core.results import JobResults
@@ -60,8 +60,10 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
     keys = JobKeys(spec.id)
     winners = patiently(lambda: runtime.ledger.settled_winners(spec.id))
     plan = patiently(lambda: _plan(runtime, spec.id))
-    if _end_state(view) is JobState.COMPLETED:
-        _check_complete(runtime, spec.id, winners, plan)
+    if winners is None or (_end_state(view) is JobState.COMPLETED and not _all_there(winners, plan)):
+        # Its server lost what it knew when this entry was sent. No waiting here: it asks again once it has
+        # been reconciled, and that may be this very process's steward's to do.
+        raise BrokerUnavailable("the ledger went back to before the job's last results")
     error = {"code": view.reason, "message": view.message} if _end_state(view) is JobState.FAILED else None
     results = JobResults(runtime.store, spec.id, winners, plan.shards if plan else 0, ended=True, error=error)
     samples = sampled(plan.items) if plan else frozenset[int]()
@@ -91,22 +93,24 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
     return summary
 
 
-def _check_complete(runtime: Runtime, job_id: str, winners: dict[str, str], plan: Plan | None) -> None:
-    """No job ends as completed with a result missing, whatever became of the ledger meanwhile.
-
-    Raises:
-        BrokerUnavailable: A result is missing. The ledger asks again once everything is there.
-    """
-    results = JobResults(runtime.store, job_id, winners, plan.shards if plan else 0)
-    if plan is None or not all(map(results.finished, range(plan.shards))):
-        raise BrokerUnavailable("the ledger went back to before the job's last results")
-
-
 def _plan(runtime: Runtime, job_id: str) -> Plan | None:
     try:
         return Plan.model_validate_json(runtime.store.get(JobKeys(job_id).plan))
     except ObjectNotFound:
         return None
+
+
+def _all_there(winners: dict[str, str], plan: Plan | None) -> bool:
+    """Whether every shard, and every item that its winner left out, has a result."""
+    if plan is None:
+        return False
+    held = [
+        f"{shard}.{item}"
+        for shard, text in winners.items()
+        if "." not in shard
+        for item in ResultName.parse(text).held
+    ]
+    return all(entry in winners for entry in [*map(str, range(plan.shards)), *held])
 
 
 def _end_state(view: JobView) -> JobState:

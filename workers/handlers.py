@@ -11,7 +11,7 @@ from pipeline.core.logs import get_logger
 from pipeline.core.operation import Handler, HandlerContext, Operation, resolve_handler
 from pipeline.core.settings import Settings
 from pipeline.core.storage import ObjectStore
-from pipeline.inference.artifacts import load_artifact
+from pipeline.inference.artifacts import find_codec_artifact, load_artifact
 from pipeline.operations import Registry
 
 log = get_logger(__name__)
@@ -64,6 +64,7 @@ class Handlers:
             device_index=settings.device_index,
             limits=settings.limits,
             artifacts={n: load_artifact(n, digests[n], self._store, cache) for n in operation.artifacts},
+            find_artifact=lambda start: find_codec_artifact(start, self._store, cache),
         )
         handler = resolve_handler(operation)(context)
         handler.warm_up()

@@ -21,6 +21,11 @@ __all__ = ["ReportRow", "render_report"]
 
 CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = Path(__file__).with_name("report.css")
+MEANS = (
+    ("bpp", "mean bpp", "{:.3f}"),
+    ("psnr_db", "mean PSNR", "{:.1f} dB"),
+    ("ms_ssim", "mean MS-SSIM", "{:.4f}"),
+)
 MARK = (
     '<svg class="mark" viewBox="0 0 32 19" fill="currentColor" aria-hidden="true">'
     '<rect width="8" height="19" rx="1" opacity=".45"/><rect x="10" width="12" height="19" rx="1"/>'
@@ -95,7 +100,7 @@ def _tiles(summary: Summary, lines: Sequence[ResultLine]) -> str:
     if summary.bytes_in and summary.bytes_out:
         share = summary.bytes_out / summary.bytes_in
         tiles.append(("ratio", f"{1 / share:.1f} : 1", f"{share:.1%} of the bytes"))
-    for key, label, write in (("bpp", "mean bpp", "{:.3f}"), ("psnr_db", "mean PSNR", "{:.1f} dB")):
+    for key, label, write in MEANS:
         values = [value for line in lines if (value := number(line, key)) is not None]
         if values:
             tiles.append((label, write.format(fmean(values)), f"of {len(values):,} sampled"))

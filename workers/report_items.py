@@ -14,7 +14,10 @@ from workers.report_words import flat, number, plain, shown_name, size
 MAX_ERRORS = 100
 ROLES = ("before", "after")  # these first, in this order
 # Shown in a card's line of facts, so not again in its table.
-IN_LINE = ("width_px", "height_px", "bytes_in", "bytes_out", "bpp", "psnr_db", "ratio")
+IN_LINE = (
+    *("width_px", "height_px", "bytes_in", "bytes_out", "bpp", "ratio"),
+    *("measured", "psnr_db", "ms_ssim", "kept_original"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def cards(rows: Sequence[ReportRow], succeeded: int) -> str:
 
 def _card(row: ReportRow) -> str:
     receipt = row.line.receipt or {}
-    rest = {name: value for name, value in receipt.items() if name not in IN_LINE}
+    rest = {name: value for name, value in receipt.items() if name not in IN_LINE and value != []}
     table = "".join(
         f"<tr><th>{escape(name)}</th><td>{escape(plain(value))}</td></tr>"
         for name, value in flat(rest).items()
@@ -89,13 +92,17 @@ def _facts(line: ResultLine) -> list[str]:
         facts.append(f"{size(before)} to <b>{size(after)}</b>")
     elif after is not None:
         facts.append(f"<b>{size(after)}</b>")
-    bpp, psnr_db = number(line, "bpp"), number(line, "psnr_db")
+    bpp, psnr_db, ms_ssim = (number(line, key) for key in ("bpp", "psnr_db", "ms_ssim"))
     if bpp is not None:
         facts.append(f"<b>{bpp:.3f}</b> bpp")
     if psnr_db is not None:
         facts.append(f"<b>{psnr_db:.2f}</b> dB")
-    elif "psnr_db" in receipt and receipt["psnr_db"] is None:
+    elif "psnr_db" in receipt and receipt["psnr_db"] is None and receipt.get("measured", True):
         facts.append("<b>lossless</b>")
+    if ms_ssim is not None:
+        facts.append(f"MS-SSIM <b>{ms_ssim:.4f}</b>")
+    if receipt.get("kept_original"):
+        facts.append("<b>original kept</b>")
     return facts
 
 

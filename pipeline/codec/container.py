@@ -1,48 +1,60 @@
-"""The `.tri` container, version 0. Files of this version need not decode later.
+"""The `.tri` container, version 1; docs/format.md describes it byte by byte.
 
-    magic 4 | version 1 | flags 1 | quality 1 | zero 1 | width 4 | height 4 | model 16
-    alpha size 4 | alpha CRC 4
-    for each tile, row by row:  size 4 | CRC of its bytes 4 | CRC of its symbols 4
+    magic 4 | version 1 | quality 1 | flags 2 | width 4 | height 4 | model 16
+    for each extra that the flags name:  size 4 | CRC of its bytes 4
+    for each tile, row by row:  size 4
     CRC of all of the above 4
-    tiles | alpha
+    extras | tiles
 
-Integers are little endian, CRC is CRC-32 as in zlib, sizes are in bytes, width and height in pixels. Tiles
-are 1024 x 1024 pixels; `model` is the first half of the digest of the artifact that wrote the file; alpha is
-a plane of H x W bytes, each row the difference to the one above, through zlib.
+Integers are little endian, CRC is CRC-32 as in zlib, sizes are in bytes, width and height in pixels. `model`
+is the first half of the digest of the artifact that wrote the file. A tile's bytes are checked by what they
+decode to (see `tile_coder`), so that a damaged one takes nothing else with it.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, field, fields
 
 from pipeline.codec.tiling import box_count
 from pipeline.core.errors import CorruptBitstream
 
 MAGIC = b"\x89TRI"
-VERSION = 0
+VERSION = 1
 TILE_PX = 1024
-_FLAG_GREY, _FLAG_ALPHA = 1, 2
-_HEADER = struct.Struct("<4sBBBBII16sII")
-_TILE = struct.Struct("<III")
+QUALITIES = 100
+_FLAG_GREY = 1
+_HEADER = struct.Struct("<4sBBHII16s")
+_EXTRA = struct.Struct("<II")
+_SIZE = struct.Struct("<I")
 _CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One tile: its payload (see `tile_coder`) and the CRC-32 of its symbols as little-endian int16."""
+class Extras:
+    """What a file may carry beside its picture, byte for byte; None where it does not.
 
-    payload: bytes
-    symbols_crc: int
+    Attributes:
+        alpha: A packed plane (`pipeline.codec.alpha`).
+        icc: An ICC profile.
+        exif: An EXIF block.
+        preview: A small WebP or JPEG picture.
+    """
+
+    alpha: bytes | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    preview: bytes | None = None
+
+
+EXTRA_FLAGS = {"preview": 2, "icc": 4, "exif": 8, "alpha": 16}  # in the order in which they stand in a file
+_KNOWN_FLAGS = _FLAG_GREY | sum(EXTRA_FLAGS.values())
 
 
 @dataclass(frozen=True)
-class TriFile:
-    """What a `.tri` file holds.
+class Header:
+    """What the first 32 bytes say, and where everything is.
 
     Attributes:
         width_px: At least 1.
@@ -50,8 +62,8 @@ class TriFile:
         quality: 1 to 100.
         model: 16 bytes, the first half of the artifact's digest.
         is_grey: The picture has no colour; its three planes are to be made equal.
-        tiles: Row by row.
-        alpha: The packed alpha plane (`pack_alpha`), or None.
+        extras: Name to (start, size, CRC).
+        tiles: (start, size) of each, row by row.
     """
 
     width_px: int
@@ -59,101 +71,83 @@ class TriFile:
     quality: int
     model: bytes
     is_grey: bool
-    tiles: tuple[Tile, ...]
-    alpha: bytes | None = None
+    extras: dict[str, tuple[int, int, int]]
+    tiles: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class TriFile:
+    """What a `.tri` file holds; see `Header`. Tiles are payloads (`tile_coder`), row by row."""
+
+    width_px: int
+    height_px: int
+    quality: int
+    model: bytes
+    is_grey: bool
+    tiles: tuple[bytes, ...]
+    extras: Extras = field(default_factory=Extras)
 
     def to_bytes(self) -> bytes:
-        flags = _FLAG_GREY * self.is_grey | _FLAG_ALPHA * (self.alpha is not None)
-        alpha = self.alpha or b""
-        head = _HEADER.pack(
-            MAGIC,
-            VERSION,
-            flags,
-            self.quality,
-            0,
-            self.width_px,
-            self.height_px,
-            self.model,
-            len(alpha),
-            zlib.crc32(alpha),
-        )
-        index = b"".join(
-            _TILE.pack(len(tile.payload), zlib.crc32(tile.payload), tile.symbols_crc) for tile in self.tiles
-        )
-        head += index
-        return b"".join([head, _CRC.pack(zlib.crc32(head)), *(tile.payload for tile in self.tiles), alpha])
+        extras = {name: getattr(self.extras, name) for name in EXTRA_FLAGS}
+        held = {name: data for name, data in extras.items() if data is not None}
+        flags = _FLAG_GREY * self.is_grey | sum(EXTRA_FLAGS[name] for name in held)
+        head = _HEADER.pack(MAGIC, VERSION, self.quality, flags, self.width_px, self.height_px, self.model)
+        head += b"".join(_EXTRA.pack(len(data), zlib.crc32(data)) for data in held.values())
+        head += b"".join(_SIZE.pack(len(tile)) for tile in self.tiles)
+        return b"".join([head, _CRC.pack(zlib.crc32(head)), *held.values(), *self.tiles])
 
 
-def parse(data: bytes) -> TriFile:
-    """Reads a `.tri` file. Every length is checked against the file's before anything is taken from it.
+def read_header(data: bytes, file_size: int | None = None) -> Header:
+    """Reads header and indices, and checks them against the file's length before anything is taken by them.
+
+    Args:
+        data: The file, or a beginning of it that holds the header and its indices.
+        file_size: Of the whole file in bytes; None if `data` is all of it.
 
     Raises:
-        CorruptBitstream: Not a .tri file, another version, cut short, longer than it says, or a CRC is wrong.
+        CorruptBitstream: Not a .tri file, another version, cut short, longer than it says, or the CRC is
+        wrong.
     """
     if not data.startswith(MAGIC):
         raise CorruptBitstream("not a .tri file")
     if len(data) < _HEADER.size:
         raise CorruptBitstream("the file ends in its header")
-    _, version, flags, quality, zero, width, height, model, alpha_size, alpha_crc = _HEADER.unpack_from(data)
+    _, version, quality, flags, width, height, model = _HEADER.unpack_from(data)
     if version != VERSION:
         raise CorruptBitstream(f"a .tri file of version {version}; this program reads version {VERSION}")
-    count = box_count(height, width, TILE_PX)
-    index_end = _HEADER.size + count * _TILE.size
-    if len(data) < index_end + _CRC.size:
-        raise CorruptBitstream("the file ends in its header")
-    if _CRC.unpack_from(data, index_end)[0] != zlib.crc32(data[:index_end]):
-        raise CorruptBitstream("the header is damaged (its checksum is wrong)")
-    has_alpha = bool(flags & _FLAG_ALPHA)
-    unknown = flags & ~(_FLAG_GREY | _FLAG_ALPHA) or zero
-    if unknown or not width or not height or not 1 <= quality <= 100 or (alpha_size and not has_alpha):
+    if flags & ~_KNOWN_FLAGS or not width or not height or not 1 <= quality <= QUALITIES:
         raise CorruptBitstream("the header holds values that no encoder writes")
-    index = list(_TILE.iter_unpack(data[_HEADER.size : index_end]))
-    payloads = _payloads(data, index_end + _CRC.size, [*index, (alpha_size, alpha_crc, 0)])
-    tiles = tuple(Tile(payload, entry[2]) for payload, entry in zip(payloads, index, strict=False))
-    return TriFile(
-        width_px=width,
-        height_px=height,
-        quality=quality,
-        model=model,
-        is_grey=bool(flags & _FLAG_GREY),
-        tiles=tiles,
-        alpha=payloads[-1] if has_alpha else None,
-    )
+    names = [name for name, flag in EXTRA_FLAGS.items() if flags & flag]
+    tiles_at = _HEADER.size + len(names) * _EXTRA.size
+    end = tiles_at + box_count(height, width, TILE_PX) * _SIZE.size
+    if len(data) < end + _CRC.size:
+        raise CorruptBitstream("the file ends in its header")
+    if _CRC.unpack_from(data, end)[0] != zlib.crc32(memoryview(data)[:end]):
+        raise CorruptBitstream("the header is damaged (its checksum is wrong)")
+    extras, tiles, position = {}, [], end + _CRC.size
+    for name, (size, crc) in zip(names, _EXTRA.iter_unpack(data[_HEADER.size : tiles_at]), strict=True):
+        extras[name] = (position, size, crc)
+        position += size
+    for (size,) in _SIZE.iter_unpack(data[tiles_at:end]):
+        tiles.append((position, size))
+        position += size
+    if position != (len(data) if file_size is None else file_size):
+        raise CorruptBitstream("the file is cut short, or longer than its header says")
+    return Header(width, height, quality, model, bool(flags & _FLAG_GREY), extras, tuple(tiles))
 
 
-def pack_alpha(alpha: NDArray[np.uint8]) -> bytes:
-    """Packs an alpha plane, uint8 (H, W), without loss."""
-    rows = alpha.copy()
-    rows[1:] -= alpha[:-1]
-    return zlib.compress(rows.tobytes(), 6)
-
-
-def unpack_alpha(packed: bytes, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    """The uint8 (H, W) plane of `pack_alpha`. Never inflates much more than H x W bytes.
+def parse(data: bytes) -> TriFile:
+    """Reads a whole `.tri` file; tiles are not decoded.
 
     Raises:
-        CorruptBitstream: Not a plane of that size.
+        CorruptBitstream: As `read_header`, or an extra is damaged.
     """
-    size = height_px * width_px
-    inflater = zlib.decompressobj()
-    try:
-        plane = inflater.decompress(packed, size + 1)  # one more, so that the stream's end is read, too
-    except zlib.error as error:
-        raise CorruptBitstream("the alpha plane is damaged") from error
-    if len(plane) != size or not inflater.eof or inflater.unused_data:
-        raise CorruptBitstream("the alpha plane does not have the picture's size")
-    rows = np.frombuffer(plane, np.uint8).reshape(height_px, width_px)
-    return np.add.accumulate(rows, axis=0, dtype=np.uint8)
-
-
-def _payloads(data: bytes, start: int, index: list[tuple[int, int, int]]) -> list[bytes]:
-    if start + sum(size for size, _, _ in index) != len(data):
-        raise CorruptBitstream("the file is cut short, or longer than its header says")
-    payloads = []
-    for size, crc, _ in index:
-        payload = data[start : start + size]
-        if zlib.crc32(payload) != crc:
-            raise CorruptBitstream("a part of the file is damaged (its checksum is wrong)")
-        payloads.append(payload)
-        start += size
-    return payloads
+    header = read_header(data)
+    extras = {}
+    for name, (start, size, crc) in header.extras.items():
+        extras[name] = data[start : start + size]
+        if zlib.crc32(extras[name]) != crc:
+            raise CorruptBitstream(f"the file's {name} is damaged (its checksum is wrong)")
+    shared = {f.name: getattr(header, f.name) for f in fields(header) if f.name not in {"extras", "tiles"}}
+    tiles = tuple(data[start : start + size] for start, size in header.tiles)
+    return TriFile(**shared, tiles=tiles, extras=Extras(**extras))

@@ -1,4 +1,4 @@
-"""The integer probabilities of an artifact: 64 Gaussians for residuals, and each quality's tables for z."""
+"""What an artifact's tables.npz holds: integer probabilities, and what quality changes in each channel."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.codec.halves import Rate
 from pipeline.codec.rans import MassTables
 from pipeline.core.errors import ArtifactCorrupt
 
 
 @dataclass(frozen=True, eq=False)
 class EntropyTables:
-    """All tables; see `MassTables` for what each is.
+    """All tables; see `MassTables` for what masses are, `Rate` for the rest.
 
     Attributes:
-        y_lowest: int16 (64,), first symbol of each scale's table.
+        y_lowest: int16 (64,), first symbol of each level's table.
         y_size: uint16 (64,), entries, the escape included.
         y_mass: uint16, table after table.
         z_lowest: int16 (Q, Z), of each quality's tables, one a channel.
         z_size: uint16 (Q, Z).
         z_mass: uint16, quality by quality, channel by channel.
+        gain: float32 (Q, M).
+        inverse_gain: float32 (Q, M).
+        unit: float32 (Q, M).
+        spread: int32 (Q, M).
     """
 
     y_lowest: np.ndarray
@@ -31,19 +36,38 @@ class EntropyTables:
     z_lowest: np.ndarray
     z_size: np.ndarray
     z_mass: np.ndarray
+    gain: np.ndarray
+    inverse_gain: np.ndarray
+    unit: np.ndarray
+    spread: np.ndarray
 
     @property
     def qualities(self) -> int:
         return int(self.z_size.shape[0])
 
+    @property
+    def channels(self) -> int:
+        """Channels of y."""
+        return int(self.gain.shape[1])
+
+    @property
+    def hyper_channels(self) -> int:
+        """Channels of z."""
+        return int(self.z_size.shape[1])
+
     @cached_property
     def y(self) -> MassTables:
-        """Tables of residuals, by scale."""
+        """Tables of residuals, by level."""
         return MassTables.from_masses(self.y_lowest, self.y_size, self.y_mass)
 
     def z(self, quality: int) -> MassTables:
         """Tables of z at a quality from 1, by channel."""
         return _z_tables(self, quality)
+
+    def rate(self, quality: int) -> Rate:
+        """Gains, means' unit and usual scales at a quality from 1."""
+        row = quality - 1
+        return Rate(self.gain[row], self.inverse_gain[row], self.unit[row], self.spread[row])
 
     def save(self, path: Path) -> None:
         np.savez_compressed(path, **{field.name: getattr(self, field.name) for field in fields(self)})

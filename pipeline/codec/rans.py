@@ -7,7 +7,9 @@
 
 A segment is a run of symbols that are coded in one call; its symbol i goes through state i mod 4, and states
 and words go on from one segment to the next. The four states start the stream as two words each, high word
-first; after the last symbol of a whole stream each is 2^16 again and no word is left: damage shows.
+first; after the last symbol of a whole stream no word is left, states 2 and 3 are 2^16, and states 0 and 1
+are 2^16 plus the low and the high half of a 32-bit seal (a checksum of what was coded, which so costs no
+room).
 
 Duda, "Asymmetric numeral systems" (2013); interleaving after Giesen, "Interleaved entropy coders" (2014).
 """
@@ -16,10 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.codec.jit import compiled
 from pipeline.core.errors import CorruptBitstream
 
 PRECISION_BITS = 16
@@ -84,11 +86,13 @@ class MassTables:
 class Encoder:
     """Collects the words of one stream. Segments are given last first."""
 
-    def __init__(self, capacity: int) -> None:
-        """Makes room for a number of symbols, all segments together."""
+    def __init__(self, capacity: int, seal: int = 0) -> None:
+        """Makes room for a number of symbols, all segments together; the decoder ends with the seal."""
         self._words = np.empty(capacity + 2 * LANES, np.uint16)
         self._position = self._words.size
         self._states = np.full(LANES, _LOWEST_STATE, np.int64)
+        self._states[0] += seal & 0xFFFF
+        self._states[1] += seal >> _WORD_BITS
 
     def put(
         self, symbols: NDArray[np.int16], tables: NDArray[np.uint8], masses: MassTables
@@ -168,17 +172,19 @@ class Decoder:
         self._position = position
         return symbols, places[:escapes]
 
-    def finish(self) -> None:
-        """Checks that the stream ends here.
+    def finish(self) -> int:
+        """Checks that the stream ends here; returns the encoder's seal.
 
         Raises:
-            CorruptBitstream: It does not.
+            CorruptBitstream: It does not end here.
         """
-        if self._position != self._words.size or (self._states != _LOWEST_STATE).any():
+        rest = self._states - _LOWEST_STATE
+        if self._position != self._words.size or (rest >= 1 << _WORD_BITS).any() or rest[2:].any():
             raise CorruptBitstream("a tile's code does not end where its symbols do")
+        return int(rest[0] | rest[1] << _WORD_BITS)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _encode(words, position, states, symbols, tables, lowest, first, start, escaped):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     count = symbols.size
     kept = escaped.size
@@ -203,7 +209,7 @@ def _encode(words, position, states, symbols, tables, lowest, first, start, esca
     return position, kept
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _decode(words, position, states, tables, lowest, first, start, bucket, symbols, places):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     escapes = 0
     end = words.size

@@ -1,89 +1,109 @@
-"""Symbols of one tile to bytes and back: rANS with fixed tables (constriction), escapes as plain numbers.
+"""Symbols of one tile to bytes and back: z, then the first half of the residuals, then the second.
 
-    payload = number of escapes | escapes | rANS words       numbers: zigzag, 7 bits a byte, low first
+    payload = number of escapes | escapes | rANS words       numbers: 7 bits a byte, low first; escapes zigzag
 
-Channels are coded one after the other, each with its own table, rows of cells from the top. A symbol that
-its table does not hold is coded as the table's escape, and its value stands in `escapes`: nothing is
-clipped.
+One rANS stream holds the three segments. A symbol that its table does not hold is coded as the table's
+escape, and its value stands in `escapes`, in the order of decoding: nothing is clipped. The stream ends with
+the CRC-32 of all symbols (z, first, second; little-endian int16) in its states, so that a decoder that went
+astray notices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec.tables import TOTAL, ChannelTable
+from pipeline.codec.entropy_tables import EntropyTables
+from pipeline.codec.rans import Decoder, Encoder, MassTables
 from pipeline.core.errors import CorruptBitstream
 
 _MOST_BYTES_A_NUMBER = 5
+_WORD = "<u2"
+
+Symbols = NDArray[np.int16]
+Indices = NDArray[np.uint8]
+Halves = tuple[tuple[Symbols, Indices], tuple[Symbols, Indices]]
 
 
-def encode_tile(symbols: NDArray[np.int16], tables: Sequence[ChannelTable]) -> bytes:
-    """Codes int16 symbols (C, h, w) with a table for each channel."""
-    coder = constriction.stream.stack.AnsCoder()
-    escapes: list[NDArray[np.int16]] = []
-    # rANS is a stack: what the decoder shall see first is encoded last.
-    for channel, table in reversed(list(zip(symbols, tables, strict=True))):
-        flat = channel.ravel()
-        index = flat.astype(np.int32) - table.lowest
-        outside = (index < 0) | (index >= table.escape)
-        if outside.any():
-            escapes.append(flat[outside])
-            index[outside] = table.escape
-        coder.encode_reverse(index, _model(table))
-    numbers = np.concatenate(escapes[::-1]).tolist() if escapes else []
-    words = np.asarray(coder.get_compressed(), dtype="<u4")
-    return _number(len(numbers)) + b"".join(_number(_zigzag(n)) for n in numbers) + words.tobytes()
+def encode_tile(tables: EntropyTables, quality: int, z: Symbols, halves: Halves) -> bytes:
+    """Codes a tile.
+
+    Args:
+        tables: The artifact's.
+        quality: From 1.
+        z: (Z, h, w).
+        halves: Residuals and their table indices, both flat, of the first and the second half.
+    """
+    segments = [
+        (z.ravel(), _channels(z.shape), tables.z(quality)),
+        *((symbols, indices, tables.y) for symbols, indices in halves),
+    ]
+    seal = _crc(*(symbols for symbols, _, _ in segments))
+    encoder = Encoder(sum(symbols.size for symbols, _, _ in segments), seal)
+    escaped = [encoder.put(*segment) for segment in reversed(segments)]
+    escapes = np.concatenate(escaped[::-1]).tolist()
+    numbers = b"".join(_number(_zigzag(value)) for value in escapes)
+    return _number(len(escapes)) + numbers + encoder.finish().astype(_WORD).tobytes()
 
 
-def decode_tile(payload: bytes, height: int, width: int, tables: Sequence[ChannelTable]) -> NDArray[np.int16]:
-    """The int16 symbols (C, height, width) of a payload.
+class TileDecoder:
+    """Reads one payload, segment by segment.
 
     Raises:
-        CorruptBitstream: The payload was not made by `encode_tile` with these tables and this size.
+        CorruptBitstream: From any of its methods: the payload is no tile of this size and quality.
     """
-    escapes, start = _read_escapes(payload, height * width * len(tables))
-    coder = _coder(payload[start:])
-    symbols = np.empty((len(tables), height * width), np.int16)
-    used = 0
-    for channel, table in zip(symbols, tables, strict=True):
-        index = coder.decode(_model(table), channel.size)
-        channel[:] = index + table.lowest
-        places = np.flatnonzero(index == table.escape)
-        if places.size > escapes.size - used:
+
+    def __init__(self, payload: bytes) -> None:
+        self._escapes, start = _read_escapes(payload)
+        if (len(payload) - start) % 2:
+            raise CorruptBitstream("a tile's code is no whole number of words")
+        self._decoder = Decoder(np.frombuffer(payload, _WORD, offset=start).astype(np.uint16))
+        self._used = 0
+        self._crc = 0
+
+    def z(self, tables: EntropyTables, quality: int, shape: tuple[int, int, int]) -> Symbols:
+        """z, (Z, h, w)."""
+        return self._segment(_channels(shape), tables.z(quality)).reshape(shape)
+
+    def half(self, tables: EntropyTables, indices: Indices) -> Symbols:
+        """The next half of the residuals, flat."""
+        return self._segment(indices, tables.y)
+
+    def finish(self) -> None:
+        """Checks that all was read, and that it is what was coded."""
+        if self._used != self._escapes.size:
+            raise CorruptBitstream("a tile holds more than its symbols")
+        if self._decoder.finish() != self._crc:
+            raise CorruptBitstream("a tile decoded to other symbols than were coded")
+
+    def _segment(self, indices: Indices, masses: MassTables) -> Symbols:
+        symbols, places = self._decoder.get(indices, masses)
+        if places.size > self._escapes.size - self._used:
             raise CorruptBitstream("a tile has fewer escaped symbols than it uses")
-        channel[places] = escapes[used : used + places.size]
-        used += places.size
-    if used != escapes.size or not coder.is_empty():
-        raise CorruptBitstream("a tile holds more than its symbols")
-    return symbols.reshape(len(tables), height, width)
+        symbols[places] = self._escapes[self._used : self._used + places.size]
+        self._used += places.size
+        self._crc = zlib.crc32(symbols.astype("<i2", copy=False).data, self._crc)
+        return symbols
 
 
-def _model(table: ChannelTable) -> constriction.stream.model.Categorical:
-    # Not perfect: constriction then turns multiples of 2**-16 into its 24-bit tables in one pass, by IEEE
-    # arithmetic that is the same everywhere. Lazy is faster here and changes no bit.
-    return constriction.stream.model.Categorical(
-        table.mass.astype(np.float64) / TOTAL, perfect=False, lazy=True
-    )
+def _channels(shape: tuple[int, ...]) -> Indices:
+    """The table index of each symbol of z: its channel."""
+    return np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
 
 
-def _coder(data: bytes) -> constriction.stream.stack.AnsCoder:
-    if len(data) % 4:
-        raise CorruptBitstream("a tile's code is no whole number of words")
-    words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
-    try:
-        return constriction.stream.stack.AnsCoder(words)
-    except ValueError as error:
-        raise CorruptBitstream("a tile's code ends in a zero word") from error
+def _crc(*segments: Symbols) -> int:
+    crc = 0
+    for symbols in segments:
+        crc = zlib.crc32(np.ascontiguousarray(symbols, "<i2").data, crc)
+    return crc
 
 
-def _read_escapes(payload: bytes, most: int) -> tuple[NDArray[np.int16], int]:
+def _read_escapes(payload: bytes) -> tuple[Symbols, int]:
     """The escaped values and the position after them."""
     count, position = _read_number(payload, 0)
-    if count > min(most, len(payload) - position):
+    if count > len(payload) - position:
         raise CorruptBitstream("a tile claims more escaped symbols than it can hold")
     values = np.empty(count, np.int16)
     for i in range(count):

@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 @dataclass(frozen=True)
 class Box:
@@ -31,16 +28,45 @@ class Box:
     def width(self) -> int:
         return self.right - self.left
 
+    @property
+    def size(self) -> int:
+        """Places in it; 0 for an impossible one."""
+        return max(self.height, 0) * max(self.width, 0)
+
     def slices(self) -> tuple[slice, slice]:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def scaled(self, factor: int) -> Box:
         return Box(self.top * factor, self.left * factor, self.bottom * factor, self.right * factor)
 
+    def over(self, factor: int) -> Box:
+        """The smallest box that, scaled by the factor, covers this one."""
+        return Box(
+            self.top // factor, self.left // factor, -(-self.bottom // factor), -(-self.right // factor)
+        )
+
     def relative_to(self, other: Box) -> Box:
         """This box in coordinates that start at another box's corner."""
         return Box(
             self.top - other.top, self.left - other.left, self.bottom - other.top, self.right - other.left
+        )
+
+    def meets(self, other: Box) -> bool:
+        """Whether they have any place in common."""
+        return (
+            self.top < other.bottom
+            and other.top < self.bottom
+            and self.left < other.right
+            and other.left < self.right
+        )
+
+    def within(self, other: Box) -> Box:
+        """The part of this box that lies in another that it meets."""
+        return Box(
+            max(self.top, other.top),
+            max(self.left, other.left),
+            min(self.bottom, other.bottom),
+            min(self.right, other.right),
         )
 
     def grown(self, margin: int, height: int, width: int) -> Box:
@@ -60,15 +86,19 @@ def boxes(height: int, width: int, side: int) -> Iterator[Box]:
             yield Box(top, left, min(top + side, height), min(left + side, width))
 
 
+def even_boxes(area: Box, most: int) -> Iterator[Box]:
+    """Covers an area with as few boxes of sides up to `most` as there can be, all of about the same size."""
+    down, across = -(-area.height // most), -(-area.width // most)
+    for i in range(down):
+        for j in range(across):
+            yield Box(
+                area.top + area.height * i // down,
+                area.left + area.width * j // across,
+                area.top + area.height * (i + 1) // down,
+                area.left + area.width * (j + 1) // across,
+            )
+
+
 def box_count(height: int, width: int, side: int) -> int:
     """How many boxes `boxes` gives, without making them."""
     return -(-height // side) * -(-width // side)
-
-
-def cut_padded(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """A part of a picture (H, W, C); past the lower or right border, that border is repeated."""
-    part = pixels[box.top : box.bottom, box.left : box.right]
-    below, beside = box.height - part.shape[0], box.width - part.shape[1]
-    if below == 0 and beside == 0:
-        return part
-    return np.pad(part, ((0, below), (0, beside), (0, 0)), mode="edge")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.core.artifact import MANIFEST, ArtifactManifest, digest_of, read_manifest
 from pipeline.core.errors import ArtifactCorrupt, ArtifactNotFound, ObjectExists, ObjectNotFound
-from pipeline.core.keys import artifact_prefix
+from pipeline.core.keys import ARTIFACTS, artifact_prefix
 from pipeline.core.storage import ObjectStore
 
 
@@ -69,6 +69,21 @@ def fetch_artifact(store: ObjectStore, name: str, digest: str, cache_dir: Path) 
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return directory
+
+
+def find_published(store: ObjectStore, names: str, digest_start: str) -> tuple[str, str]:
+    """Name and digest of the published artifact whose name and whose digest begin so.
+
+    Raises:
+        ArtifactNotFound: The store has none.
+    """
+    for info in store.list(ARTIFACTS + names):
+        name, digest, file = info.key.removeprefix(ARTIFACTS).split("/", 2)
+        if file == MANIFEST and digest.startswith(digest_start):
+            return name, digest
+    raise ArtifactNotFound(
+        f"the object store has no artifact {names}* whose digest begins with {digest_start}"
+    )
 
 
 def _fetch_into(store: ObjectStore, prefix: str, digest: str, directory: Path) -> None:

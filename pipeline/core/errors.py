@@ -5,7 +5,7 @@
     │ ├ InvalidParams         InvalidManifest    UnsupportedSteps   InvalidCursor
     │ ├ UnsupportedFormat     UndecodableImage   ImageTooLarge      InputTooLarge
     │ ├ InputMissing          OutputExists       CorruptBitstream   UnknownOperation
-    │ └ BodyTooLarge
+    │ └ TargetUnreachable     BodyTooLarge
     ├ AccessDenied            Unauthenticated, Forbidden
     ├ NotFound                JobNotFound, UploadNotFound, ObjectNotFound, ArtifactNotFound
     ├ Conflict                IllegalTransition, JobNotFinished, IdempotencyMismatch, ObjectExists
@@ -111,6 +111,12 @@ class CorruptBitstream(InvalidInput):
     """The .tri file is damaged, cut short or made by something else."""
 
     code = "corrupt_bitstream"
+
+
+class TargetUnreachable(InvalidInput):
+    """No quality is small enough, or none is close enough to the original."""
+
+    code = "target_unreachable"
 
 
 class BodyTooLarge(InvalidInput):

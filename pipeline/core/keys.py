@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from pipeline.core.errors import Forbidden, InvalidInput
 
-RESERVED = ("jobs/", "auth/", "active/", "artifacts/", "index/")
+ARTIFACTS = "artifacts/"
+RESERVED = ("jobs/", "auth/", "active/", ARTIFACTS, "index/")
 ACTIVE = "active/"
 AUTH = "auth/"
 JOBS = "jobs/"
@@ -142,7 +143,7 @@ def parse_index_key(key: str) -> str:
 
 
 def artifact_prefix(name: str, digest: str) -> str:
-    return f"artifacts/{name}/{digest}/"
+    return f"{ARTIFACTS}{name}/{digest}/"
 
 
 def owner_prefix(owner: str) -> str:

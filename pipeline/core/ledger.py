@@ -220,12 +220,8 @@ class Ledger(Protocol):
     def winners(self, job_id: str) -> dict[str, str]:
         """For each finished shard or suspect entry, the text of the `ResultName` that won."""
 
-    def settled_winners(self, job_id: str) -> dict[str, str]:
-        """The same, to end a job by: a server that lost its last second must not answer.
-
-        Raises:
-            BrokerUnavailable: `reconciled` does not hold.
-        """
+    def settled_winners(self, job_id: str) -> dict[str, str] | None:
+        """The same, to end a job by; None while `reconciled` does not hold (the last second may be lost)."""
 
     def decide(self, job_id: str, *, paused: bool, priority: int, expires_at: float | None) -> None:
         """Takes over what a user decided. A paused job's shards are not dispatched; what runs goes on."""

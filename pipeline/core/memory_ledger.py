@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from pipeline.core.errors import BrokerUnavailable
 from pipeline.core.jobs import ENDED, Counts, JobState
 from pipeline.core.keys import ResultName
 from pipeline.core.ledger import (
@@ -107,11 +106,9 @@ class MemoryLedger:
             job = self._find(job_id)
             return {} if job is None or job.state in ENDED else dict(job.finished)
 
-    def settled_winners(self, job_id: str) -> dict[str, str]:
+    def settled_winners(self, job_id: str) -> dict[str, str] | None:
         with self._lock:
-            if not self._reconciled:
-                raise BrokerUnavailable("the ledger has not been reconciled with storage yet")
-            return self.winners(job_id)
+            return self.winners(job_id) if self._reconciled else None
 
     def decide(self, job_id: str, *, paused: bool, priority: int, expires_at: float | None) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ loaded without numpy or onnxruntime, and a message carries an operation's name o
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -92,12 +92,22 @@ class LoadedArtifact:
 
 @dataclass(frozen=True)
 class HandlerContext:
-    """What a worker process gives every handler it makes."""
+    """What a worker process gives every handler it makes.
+
+    Attributes:
+        device: Where networks run.
+        artifacts: What the job has pinned, by name.
+        limits: Caps on one input.
+        device_index: Which GPU.
+        find_artifact: Finds the artifact that wrote a file by the first half of its digest, hex; raises
+            ArtifactNotFound. None: only what is built in can be found.
+    """
 
     device: Device
     artifacts: Mapping[str, LoadedArtifact]
     limits: Limits = Limits()
     device_index: int = 0
+    find_artifact: Callable[[str], LoadedArtifact] | None = None
 
 
 @dataclass(frozen=True)

@@ -139,11 +139,9 @@ class RedisLedger:
         return cast("dict[str, str]", self._client.hgetall(f"{PREFIX}finished:{job_id}"))
 
     @_translated
-    def settled_winners(self, job_id: str) -> dict[str, str]:
+    def settled_winners(self, job_id: str) -> dict[str, str] | None:
         flat = self._run("settled_winners", job_id)
-        if flat is None:
-            raise BrokerUnavailable("the ledger has not been reconciled with storage yet")
-        return dict(zip(flat[::2], flat[1::2], strict=True))
+        return None if flat is None else dict(zip(flat[::2], flat[1::2], strict=True))
 
     @_translated
     def decide(self, job_id: str, *, paused: bool, priority: int, expires_at: float | None) -> None:

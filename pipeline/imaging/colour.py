@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _MAX_PROFILE_BYTES = 8 * 2**20  # printer profiles reach 4 MB
+_UNUSABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 _IGNORED = "the colour profile could not be used; colours were taken as {space}"
 
 
@@ -29,12 +30,38 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None) -> tuple[Image.Image,
     if icc_profile:
         try:
             return _through_profile(image, icc_profile), None
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        except _UNUSABLE:
             space = "sRGB" if image.mode in ("L", "RGB") else f"plain {image.mode}"
             note = _IGNORED.format(space=space)
     if image.mode == "LAB":
         return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB").apply(image), note
     return (image if image.mode in ("L", "RGB") else image.convert("RGB")), note
+
+
+def in_own_space(
+    image: Image.Image, icc_profile: bytes | None
+) -> tuple[Image.Image, bytes | None, str | None]:
+    """Leaves colour and grey as they are where their profile says what they look like; all else is sRGB.
+
+    Args:
+        image: As for `to_srgb`.
+        icc_profile: The same.
+
+    Returns:
+        The picture, mode "L" or "RGB"; the profile that it is in, None for sRGB; a note as from `to_srgb`.
+    """
+    if icc_profile and image.mode in ("L", "RGB") and _describes(icc_profile, image.mode):
+        return image, icc_profile, None
+    srgb, note = to_srgb(image, icc_profile)
+    return srgb, None, note
+
+
+def _describes(icc_profile: bytes, mode: str) -> bool:
+    try:
+        _through_profile(Image.new(mode, (1, 1)), icc_profile)
+    except _UNUSABLE:
+        return False
+    return True
 
 
 def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image:

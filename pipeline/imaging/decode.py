@@ -20,10 +20,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 from pipeline.core.errors import ImageTooLarge, InputTooLarge, UndecodableImage
 from pipeline.core.operation import Limits
 from pipeline.imaging import structure
-from pipeline.imaging.colour import to_srgb
+from pipeline.imaging.colour import in_own_space, to_srgb
+from pipeline.imaging.exif import exif_of
 from pipeline.imaging.formats import READERS, sniff
 from pipeline.imaging.pillow_errors import translated
-from pipeline.imaging.planes import split_alpha, stored_samples
+from pipeline.imaging.planes import rgb_samples, split_alpha, stored_samples
 
 _TAG_TILE_WIDTH, _TAG_TILE_LENGTH, _TAG_ORIENTATION = 322, 323, 274
 _SCANS_AT_FULL_SIZE = 64  # progressive encoders write about 10; each scan goes over all coefficients again
@@ -42,19 +43,21 @@ _UPRIGHT = {
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A picture, upright and in sRGB.
+    """A picture, upright and in sRGB (or, when that was asked for, in the space of its own profile).
 
     Attributes:
-        pixels: uint8 (H, W, 3), RGB, sRGB, C-contiguous, read-only.
+        pixels: uint8 (H, W, 3), RGB, C-contiguous, read-only.
         alpha: uint8 (H, W), 0 transparent to 255 opaque, not premultiplied; None when all is opaque.
         is_grey: The source stores one channel; the three planes of `pixels` are equal.
-        icc_profile: The source's own profile as embedded. `pixels` are no longer in it.
-        format: "jpeg", "png", "webp", "tiff", "bmp", "gif" or "avif".
+        icc_profile: The source's own profile as embedded, also where `pixels` are no longer in it.
+        format: "jpeg", "png", "webp", "tiff", "bmp", "gif", "avif" or "tri".
         width_px: Width, upright.
         height_px: Height, upright.
         frames: Frames or pages of the source; `pixels` are the first.
         bits: 8 or 16: what the source stores a channel in (9 to 16 count as 16).
         notes: Sentences on what was forgiven, for the receipt.
+        space: The profile that `pixels` are in; None is sRGB.
+        exif: The source's EXIF block, a TIFF structure as it was: its orientation is that of the source.
     """
 
     pixels: NDArray[np.uint8]
@@ -67,14 +70,18 @@ class DecodedImage:
     frames: int
     bits: int
     notes: tuple[str, ...] = ()
+    space: bytes | None = None
+    exif: bytes | None = None
 
 
-def decode_image(data: bytes, limits: Limits) -> DecodedImage:
-    """Decodes the first frame of an image file.
+def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> DecodedImage:
+    """Decodes the first frame of an image file; of `.tri` files `pipeline/inference/images.py` takes care.
 
     Args:
         data: The whole file. Its name does not matter.
         limits: Caps, checked before any pixel is decoded.
+        keep_profile: Leave colour and grey values in the space of their profile, where it has one that
+            works. CMYK and CIELAB become sRGB all the same.
 
     Raises:
         InputTooLarge: More bytes than `limits.max_bytes`.
@@ -92,16 +99,20 @@ def decode_image(data: bytes, limits: Limits) -> DecodedImage:
         if image_format == "avif":  # the one format whose structure only its library walks
             frames = getattr(image, "n_frames", 1)
     _check_limits(image, data, frames, limits)
-    icc_profile = image.info.get("icc_profile") or None
+    icc_profile, exif = image.info.get("icc_profile") or None, exif_of(image)
     with translated(image_format):
         image.load()
         upright, exif_note = _turn_upright(image)
         del image
         colour, alpha = split_alpha(upright, bits, is_grey=is_grey)
         del upright  # at 100 MP each of these holds 400 MB
-        srgb, profile_note = to_srgb(colour, icc_profile)
+        space = None
+        if keep_profile:
+            managed, space, profile_note = in_own_space(colour, icc_profile)
+        else:
+            managed, profile_note = to_srgb(colour, icc_profile)
         del colour
-        pixels = np.asarray(srgb.convert("RGB"))
+        pixels = rgb_samples(managed)
     return DecodedImage(
         pixels=_frozen(pixels),
         alpha=None if alpha is None else _frozen(alpha),
@@ -113,6 +124,8 @@ def decode_image(data: bytes, limits: Limits) -> DecodedImage:
         frames=frames,
         bits=8 if bits <= 8 else 16,
         notes=tuple(note for note in (exif_note, profile_note) if note),
+        space=space,
+        exif=exif,
     )
 
 

@@ -25,6 +25,10 @@ READERS: dict[str, type[ImageFile]] = {
     "avif": AvifImageFile,
 }
 
+# How a file of each format is called, and what it is served as.
+EXTENSIONS = {**{name: f".{name}" for name in READERS}, "jpeg": ".jpg", "tiff": ".tif", "tri": ".tri"}
+TYPES = {**{name: f"image/{name}" for name in READERS}, "tri": "application/vnd.triptych.tri"}
+
 _MAGIC = {
     b"\xff\xd8\xff": "jpeg",
     b"\x89PNG\r\n\x1a\n": "png",
@@ -56,6 +60,7 @@ _REFUSED = {
     b"P6": "a Netpbm image",
     b"qoif": "a QOI image",
     b"v/1\x01": "an OpenEXR image",
+    b"\x89TRI": "a .tri file",  # whoever may decode it reads through `pipeline/inference/images.py`
 }
 ACCEPTED = "JPEG, PNG, WebP, TIFF, BMP, GIF and AVIF"
 

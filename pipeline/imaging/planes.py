@@ -14,8 +14,25 @@ _TAG_BITS_PER_SAMPLE, _TAG_PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
 _PNG_DEPTH_AT, _PNG_COLOUR_TYPE_AT = 24, 25  # in the file: IHDR is always first
 _PNG_GREY_WITH_ALPHA = 4
-_GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B")
+GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B")
 _ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+_ROWS_AT_ONCE = 256
+
+
+def rgb_samples(image: Image.Image) -> NDArray[np.uint8]:
+    """The samples of a loaded picture of mode "L" or "RGB", uint8 (H, W, 3), C-contiguous.
+
+    Strip by strip: `np.asarray` of a whole picture holds its samples twice, and a conversion of modes once
+    more, 1 GB together at 100 MP.
+    """
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _ROWS_AT_ONCE):
+        strip = image.crop((0, top, width, min(top + _ROWS_AT_ONCE, height)))
+        pixels[top : top + strip.height] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+    return pixels
 
 
 def stored_samples(image: ImageFile, data: bytes) -> tuple[int, bool]:
@@ -25,7 +42,7 @@ def stored_samples(image: ImageFile, data: bytes) -> tuple[int, bool]:
         Bits of one channel, 8 at least (AVIF: 8, whatever it stores), and whether there is one channel of
         colour only.
     """
-    grey = image.mode in _GREY_MODES
+    grey = image.mode in GREY_MODES
     if isinstance(image, TiffImageFile):
         return int(max(8, *image.tag_v2.get(_TAG_BITS_PER_SAMPLE, (8,)))), grey
     if image.format == "PNG":

@@ -5,17 +5,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.core.artifact import MANIFEST, built_in_digest, built_in_directory, digest_of, read_manifest
-from pipeline.core.artifact_store import fetch_artifact
+from pipeline.core.artifact import (
+    BUILT_IN,
+    MANIFEST,
+    artifacts_under,
+    built_in_versions,
+    digest_of,
+    read_manifest,
+)
+from pipeline.core.artifact_store import fetch_artifact, find_published
 from pipeline.core.errors import ArtifactNotFound
 from pipeline.core.operation import LoadedArtifact
 from pipeline.core.storage import ObjectStore
+
+CODECS = "compression"  # every codec's artifact has a name that begins so
 
 
 def load_artifact(
     name: str, digest: str, store: ObjectStore | None = None, cache_dir: Path | None = None
 ) -> LoadedArtifact:
-    """The artifact of a name and digest: the built-in one if it is that, else the store's.
+    """The artifact of a name and digest: a built-in one (the current, or an older one), else the store's.
 
     Args:
         name: E.g. "compression".
@@ -27,13 +36,38 @@ def load_artifact(
         ArtifactNotFound: It is neither built in nor in the store.
         ArtifactCorrupt: Bytes do not match their digest.
     """
-    if _is_built_in(name, digest):
-        return load_directory(built_in_directory(name), digest)
+    directory = _built_in(name).get(digest)
+    if directory is not None:
+        return load_directory(directory, digest)
     if store is None:
         raise ArtifactNotFound(
             f"artifact {name!r} {digest[:12]} is not built in, and there is no store to ask"
         )
     return load_directory(fetch_artifact(store, name, digest, cache_dir or _user_cache()), digest)
+
+
+def find_codec_artifact(
+    digest_start: str, store: ObjectStore | None = None, cache_dir: Path | None = None
+) -> LoadedArtifact:
+    """The codec model whose digest begins so, of any version: built in, fetched before, or in the store.
+
+    Args:
+        digest_start: Hex; a .tri file names its model by half a digest.
+        store: Asked last; None where there is none.
+        cache_dir: As for `load_artifact`.
+
+    Raises:
+        ArtifactNotFound: None of the three has it.
+        ArtifactCorrupt: Bytes do not match their digest.
+    """
+    cache_dir = cache_dir or _user_cache()
+    for root in (BUILT_IN, cache_dir):
+        for directory, digest in artifacts_under(root, CODECS):
+            if digest.startswith(digest_start):
+                return load_directory(directory, digest)
+    if store is None:
+        raise ArtifactNotFound(f"model {digest_start} is not built in, and there is no store to ask")
+    return load_directory(fetch_artifact(store, *find_published(store, CODECS, digest_start), cache_dir))
 
 
 def load_directory(directory: Path, digest: str | None = None) -> LoadedArtifact:
@@ -46,11 +80,19 @@ def load_directory(directory: Path, digest: str | None = None) -> LoadedArtifact
     return LoadedArtifact(manifest, digest_of((directory / MANIFEST).read_bytes()), directory)
 
 
-def _is_built_in(name: str, digest: str) -> bool:
+def load_built_in_by_prefix(name: str, prefix: bytes) -> LoadedArtifact | None:
+    """The built-in artifact, current or older, whose digest starts so; None if there is none."""
+    for digest, directory in _built_in(name).items():
+        if bytes.fromhex(digest).startswith(prefix):
+            return load_directory(directory, digest)
+    return None
+
+
+def _built_in(name: str) -> dict[str, Path]:
     try:
-        return built_in_digest(name) == digest
+        return built_in_versions(name)
     except ArtifactNotFound:
-        return False
+        return {}
 
 
 def _user_cache() -> Path:

@@ -16,7 +16,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from pipeline.models.compression import CompressionModel, Shape
+from pipeline.models.compression.model import CompressionModel
+from pipeline.models.compression.shape import Shape
+
+_LARGE = 4096
 
 
 class Shaped(Protocol):
@@ -42,11 +45,19 @@ def save_run(path: Path, model: Shaped, **more: Any) -> None:
 
 
 def save_weights(path: Path, model: Shaped, **facts: int | float) -> None:
-    """Writes a `.safetensors` checkpoint; its header holds the network's size and facts (steps, seconds)."""
+    """Writes a `.safetensors` checkpoint; its header holds the network's size and facts (steps, seconds).
+
+    Large tensors are rounded to float16: the graphs hold no more, and it halves the file.
+    """
     header = {"shape": json.dumps(asdict(model.shape)), "facts": json.dumps(facts)}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(
-        {name: value.contiguous() for name, value in model.state_dict().items()}, str(path), metadata=header
+        {
+            name: (value.half() if value.numel() > _LARGE else value).contiguous()
+            for name, value in model.state_dict().items()
+        },
+        str(path),
+        metadata=header,
     )
 
 
@@ -57,12 +68,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return saved
     with safe_open(str(path), framework="pt") as file:
         header = file.metadata()
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
     return {"shape": json.loads(header["shape"]), "model": weights, **json.loads(header["facts"])}
 
 
 def load_model(path: Path) -> CompressionModel:
-    """The averaged model of a checkpoint of format version 0, ready to evaluate."""
+    """The averaged model of a checkpoint, ready to evaluate."""
     saved = load_checkpoint(path)
     model = CompressionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])

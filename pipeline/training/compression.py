@@ -1,14 +1,18 @@
-"""Trains the compression network: `python -m pipeline.training.compression --data DIR --minutes N`.
+"""Trains the compression model: `python -m pipeline.training.compression --data DIR --minutes N`.
 
 Each step takes patches, draws a rate for each, codes them (encoder, latent, decoder, output) and lowers
-bits + lambda(rate) * 255^2 * MSE with respect to both halves, the gains and the prior. Kept beside the
-weights is their moving average, which is what gets evaluated and exported.
+bits + lambda(rate) * 255^2 * MSE with respect to all networks, gains and scales. Kept beside the weights is
+their moving average, which is what gets evaluated and exported.
+
+Runs are boxes of time that can be chained with `--resume`: the learning rate stays constant, and only a run
+with `--cool-down 0.5` lowers it over its last half (its result is for export; the checkpoint from before
+the descent stays beside it as `warm.pt`, to go on from). `--quantised` rounds the entropy parameters as
+the exported integers are rounded.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +20,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.models.blocks import STRIDE
+from pipeline.models.blocks import RateCurve
 from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.compression import CompressionModel, Shape, distortion_weight
-from pipeline.models.klt import start_as_klt
+from pipeline.models.compression.exact import set_quantised
+from pipeline.models.compression.klt import start_as_klt
+from pipeline.models.compression.model import CompressionModel, distortion_weight, rate_of_weight
+from pipeline.models.compression.shape import HYPER_STRIDE, Shape
+from pipeline.models.factorised_prior import FactorisedPrior
 from pipeline.training.box import add_arguments, train_for
 from pipeline.training.cost import evaluate_at, rate_distortion_cost
 from pipeline.training.photos import PatchSampler, dev_images, load_photos
 from pipeline.training.state import TrainingState
 
-DEV_RATES = (0.1, 0.3, 0.5, 0.7, 0.9)
+DEV_LAMBDAS = (0.00107, 0.00343, 0.01095, 0.035, 0.1117)
 
 
 @dataclass(frozen=True)
@@ -39,10 +46,10 @@ class Recipe:
     resume: Path | None = None
     batch: int = 8
     patch_px: int = 128
-    last_patch_px: int = 256
-    last_part: float = 0.15
-    learning_rate: float = 6e-4
-    ema: float = 0.999
+    learning_rate: float = 4e-4
+    cool_down: float = 0.0
+    quantised: bool = False
+    ema: float = 0.9995
     dev_images: int = 12
     eval_every_s: float = 180.0
     seed: int = 0
@@ -54,45 +61,57 @@ def rate_distortion_loss(x: Tensor, x_hat: Tensor, bits: Tensor, t: Tensor) -> T
     return rate_distortion_cost(x, x_hat, bits, distortion_weight(t))
 
 
+def balanced(loss: Tensor, t: Tensor) -> Tensor:
+    """The mean loss of a batch with each rate's cost in proportion to its own size, about lambda^(1/2).
+
+    Otherwise the highest rates, a hundred times the cost of the lowest, would be all that is learnt.
+    """
+    middle = distortion_weight(torch.tensor(0.5))
+    return (loss * (middle / distortion_weight(t)).sqrt()).mean()
+
+
 class Run:
     """One training run: what it changes, and what it learns from."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
-        photos = load_photos(recipe.data, least_side_px=recipe.last_patch_px)
-        self.dev = dev_images(recipe.dev, recipe.dev_images, STRIDE)
+        photos = load_photos(recipe.data, least_side_px=recipe.patch_px)
+        self.dev = dev_images(recipe.dev, recipe.dev_images, HYPER_STRIDE)
         print(f"{len(photos)} photos to train on, {len(self.dev)} to evaluate on")
         saved = load_checkpoint(recipe.resume) if recipe.resume else None
         # A resumed run draws other patches than the first one did.
         self.sampler = PatchSampler(photos, recipe.seed + (saved["step"] if saved else 0))
         model = CompressionModel(Shape(**saved["shape"]) if saved else Shape())
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        set_quantised(model, recipe.quantised)
         if saved is None and not recipe.random_start:
-            start_as_klt(model, self.sampler.draw(600, 64))
+            start_as_klt(model, self.sampler.draw(1000, 64))
         self.state = TrainingState(model, _parameter_groups(model), recipe.ema)
+        self.warm = recipe.cool_down > 0
         if saved is not None:
             self.state.restore(saved)
 
     def train_step(self, part: float) -> float:
         """One step at a part in [0, 1] of the run; returns the loss."""
-        recipe = self.recipe
-        late = part > 1 - recipe.last_part
-        x = self.sampler.draw(
-            recipe.batch if not late else max(1, recipe.batch // 4),
-            recipe.last_patch_px if late else recipe.patch_px,
-        )
+        recipe, state = self.recipe, self.state
+        if self.warm and part > 1 - recipe.cool_down:
+            state.save(recipe.out / "warm.pt")
+            self.warm = False
+        x = self.sampler.draw(recipe.batch, recipe.patch_px)
         t = torch.rand(x.shape[0])
-        self.state.model.train()
+        state.model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            coded = self.state.model(x, t)
-        loss = rate_distortion_loss(x, coded.x_hat, coded.bits, t).mean()
-        return self.state.descend(loss, _learning_rate(recipe, self.state.step, part))
+            coded = state.model(x, t)
+        loss = balanced(rate_distortion_loss(x, coded.x_hat, coded.bits, t), t)
+        return state.descend(loss, _learning_rate(recipe, state.step, part))
 
     def evaluate(self) -> dict[str, Any] | None:
-        """The average's bits, PSNR and cost on the dev images, at DEV_RATES."""
-        rates = [(t, float(distortion_weight(torch.tensor(t)))) for t in DEV_RATES]
-        return evaluate_at(self.state.average, self.dev, rates, {}) if self.dev else None
+        """The average's bits (z's too), PSNR and cost on the dev images, at DEV_LAMBDAS."""
+        if not self.dev:
+            return None
+        rates = [(rate_of_weight(weight), weight) for weight in DEV_LAMBDAS]
+        return evaluate_at(self.state.average, self.dev, rates, {"z_bpp": lambda coded: coded.z_bits})
 
 
 def train(recipe: Recipe) -> Path:
@@ -103,21 +122,28 @@ def train(recipe: Recipe) -> Path:
 
 def _parameter_groups(model: CompressionModel) -> list[dict[str, object]]:
     """Networks, and the few logarithms of scales and gains, which may move faster."""
-    networks = [*model.g_a.parameters(), *model.g_s.parameters()]
-    logarithms = [*model.gain.parameters(), *model.inverse_gain.parameters(), *model.prior.parameters()]
+    curves = [part for part in model.modules() if isinstance(part, RateCurve | FactorisedPrior)]
+    logarithms = [parameter for part in curves for parameter in part.parameters()]
+    fast = {id(parameter) for parameter in logarithms}
+    networks = [parameter for parameter in model.parameters() if id(parameter) not in fast]
     return [{"params": networks, "haste": 1.0}, {"params": logarithms, "haste": 5.0}]
 
 
 def _learning_rate(recipe: Recipe, step: int, part: float) -> float:
-    """500 steps of warm-up, then half a cosine down to 2 % over the time given."""
-    cosine = 0.5 * (1 + math.cos(math.pi * part))
-    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.02 + 0.98 * cosine)
+    """500 steps of warm-up, then constant; over the cool-down, if any, in a line down to 1 %."""
+    left = min(1.0, (1 - part) / recipe.cool_down) if recipe.cool_down else 1.0
+    return recipe.learning_rate * min(1, (step + 1) / 500) * (0.01 + 0.99 * left)
 
 
 def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     parser = argparse.ArgumentParser(prog="python -m pipeline.training.compression", description=__doc__)
     out = Path("runs/compression")
     add_arguments(parser, out=out, learning_rate=Recipe.learning_rate, eval_every_s=Recipe.eval_every_s)
+    add = parser.add_argument
+    add("--cool-down", type=float, default=0.0, help="part of this run over which the rate of learning falls")
+    add("--quantised", action="store_true", help="round the entropy parameters as in the exported graph")
+    add("--batch", type=int, default=Recipe.batch)
+    add("--patch-px", type=int, default=Recipe.patch_px, help="side of the patches, a multiple of 64")
     given = vars(parser.parse_args(argv))
     threads = given.pop("threads")
     return Recipe(**{**given, "data": tuple(given["data"])}), threads

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import redis
@@ -41,9 +42,10 @@ def first_begin_to_last_finish(fleet: Fleet, job_id: str) -> tuple[float, int]:
     return max(finished) - min(begun), len(finished)
 
 
-def cpu_of(fleet: Fleet) -> dict[str, float]:
-    """CPU seconds so far of device and control workers."""
-    return {kind: sum(map(cpu_seconds, fleet.pids(kind).values())) for kind in ("device", "control")}
+def cpu_of(fleet: Fleet, servers: Mapping[str, int] = MappingProxyType({})) -> dict[str, float]:
+    """CPU seconds so far of device and control workers, and of servers by their process ids."""
+    workers = {kind: sum(map(cpu_seconds, fleet.pids(kind).values())) for kind in ("device", "control")}
+    return workers | {name: cpu_seconds(pid) for name, pid in servers.items()}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -53,15 +53,17 @@ def test_the_commands_in_order(up: Up, place: Path) -> None:
             )
             assert done.returncode == 0, (verb, done.stderr)
             ran.append(verb)
-    assert ran == ["run", "run", "operations"]
+    assert ran == ["run", "run", "operations", "decode"]
+    assert (place / "a.png").is_file()
     assert sorted(path.name for path in (place / "back").glob("*.png")) == ["a.png", "b.png"]
 
 
-def test_the_program(up: Up, place: Path) -> None:
-    """The Python of the README, as it stands but for the port."""
-    (program,) = [block for kind, block in BLOCKS if kind == "python"]
-    (place / "program.py").write_text(program.replace("http://127.0.0.1:8000", up.url))
-    subprocess.run([COMMAND[0], "program.py"], env=up.env, cwd=place, timeout=60, check=True)
+def test_the_programs(up: Up, place: Path) -> None:
+    """The Python of the README, one after the other, as it stands but for the port."""
+    for program in (block for kind, block in BLOCKS if kind == "python"):
+        (place / "program.py").write_text(program.replace("http://127.0.0.1:8000", up.url))
+        subprocess.run([COMMAND[0], "program.py"], env=up.env, cwd=place, timeout=60, check=True)
+    assert (place / "a.jpg").is_file()
     assert sorted(path.name for path in (place / "out").glob("*.tri")) == ["a.tri", "b.tri"]
 
 

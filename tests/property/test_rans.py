@@ -13,6 +13,7 @@ from pipeline.codec.rans import TOTAL, Decoder, Encoder, MassTables
 from pipeline.core.errors import CorruptBitstream
 from tests.support.rans_reference import decode_segments
 
+SEAL = 0x89ABCDEF
 SYMBOLS = st.integers(-6, 6) | st.integers(-(2**15), 2**15 - 1)
 
 
@@ -46,7 +47,7 @@ def prepared(tables: list[list[int]], lowest: list[int]) -> MassTables:
 def encoded(
     segments: list[tuple[np.ndarray, np.ndarray]], tables: MassTables
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    encoder = Encoder(sum(symbols.size for symbols, _ in segments))
+    encoder = Encoder(sum(symbols.size for symbols, _ in segments), SEAL)
     escapes = [encoder.put(symbols, indices, tables) for symbols, indices in reversed(segments)]
     return encoder.finish(), escapes[::-1]
 
@@ -63,7 +64,7 @@ def test_lossless(stream: tuple[list[list[int]], list[int], list[tuple[np.ndarra
         found, places = decoder.get(indices, ready)
         found[places] = escaped
         assert np.array_equal(found, symbols)
-    decoder.finish()
+    assert decoder.finish() == SEAL
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,7 +14,10 @@ Schema = dict[str, Any]
 
 
 def add_params(parser: argparse.ArgumentParser, operation: OperationInfo) -> None:
-    """Gives a parser `--name VALUE` for each param, typed by its schema, and `-p NAME=VALUE` for all."""
+    """Gives a parser `--name VALUE` for each param, typed by its schema, and `-p NAME=VALUE` for all.
+
+    What is true or false is `--name` and `--no-name`; of a list the parts stand between commas.
+    """
     schema = operation.params_schema
     group = parser.add_argument_group(f"params of {operation.name}")
     for name, raw in schema.get("properties", {}).items():
@@ -22,13 +25,15 @@ def add_params(parser: argparse.ArgumentParser, operation: OperationInfo) -> Non
         flag = f"--{name.replace('_', '-')}"
         if flag in parser._option_string_actions:  # one of ours: -p reaches it
             continue
+        form: dict[str, Any] = {"metavar": _metavar(spec), "type": _reader(spec)}
+        if spec.get("type") == "boolean":
+            form = {"action": argparse.BooleanOptionalAction}
         group.add_argument(
             flag,
             dest=f"{DEST}{name}",
             default=argparse.SUPPRESS,
-            metavar=_metavar(spec),
-            type=_reader(spec),
             help=_help(spec, required=name in schema.get("required", ())),
+            **form,
         )
     group.add_argument(
         "-p",
@@ -81,7 +86,7 @@ def _reader(spec: Schema) -> Callable[[str], Any]:
         if choices:
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(map(str, choices))}")
         try:
-            value = _convert(spec.get("type"), text)
+            value = _convert(spec, text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {_article(spec)}") from None
         if not _within(spec, value):
@@ -91,7 +96,11 @@ def _reader(spec: Schema) -> Callable[[str], Any]:
     return read
 
 
-def _convert(kind: object, text: str) -> Any:
+def _convert(spec: Schema, text: str) -> Any:
+    kind = spec.get("type")
+    if kind == "array" and not text.lstrip().startswith("["):
+        parts = text.split(",") if text else []
+        return [_reader(_part(spec, place))(part.strip()) for place, part in enumerate(parts)]
     if kind == "string":
         return text
     if kind == "integer":
@@ -103,6 +112,13 @@ def _convert(kind: object, text: str) -> Any:
             raise ValueError(text)
         return text.lower() == "true"
     return json.loads(text)
+
+
+def _part(spec: Schema, place: int) -> Schema:
+    """The schema of a list's part: of a fixed list each has its own."""
+    fixed: list[Schema] = spec.get("prefixItems", [])
+    items = spec.get("items")
+    return fixed[place] if place < len(fixed) else items if isinstance(items, dict) else {}
 
 
 def _within(spec: Schema, value: Any) -> bool:
@@ -136,6 +152,10 @@ def _bounds(spec: Schema) -> str:
 def _metavar(spec: Schema) -> str:
     if "enum" in spec:
         return "{" + ",".join(map(str, spec["enum"])) + "}"
+    if "prefixItems" in spec:
+        return ",".join(map(_metavar, spec["prefixItems"]))
+    if spec.get("type") == "array":
+        return f"{_metavar(_part(spec, 0))},..."
     return {"integer": "N", "number": "X", "string": "TEXT", "boolean": "BOOL"}.get(
         str(spec.get("type")), "JSON"
     )
@@ -145,6 +165,6 @@ def _help(spec: Schema, *, required: bool) -> str:
     parts = [str(spec.get("description", "")), _bounds(spec)]
     if required:
         parts.append("required")
-    elif spec.get("default") is not None:
+    elif spec.get("default") not in (None, []):
         parts.append(f"default {spec['default']}")
     return "; ".join(part for part in parts if part).replace("%", "%%")

@@ -94,7 +94,7 @@ def test_the_api_stays_light() -> None:
     """Loading the app loads no numpy, Pillow, torch or onnxruntime, and no worker."""
     script = (
         "import sys, api.app, api.__main__\n"
-        "heavy = ('numpy', 'PIL', 'torch', 'onnxruntime', 'constriction', 'workers', 'pipeline.inference')\n"
+        "heavy = ('numpy', 'PIL', 'torch', 'onnxruntime', 'numba', 'workers', 'pipeline.inference')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(

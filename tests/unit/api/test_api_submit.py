@@ -196,6 +196,26 @@ def test_unknown_operations(client: AppClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("operation", "params", "message"),
+    [
+        ("compress", {"quality": 50, "max_bytes": 1000}, "not quality and max_bytes together"),
+        ("compress", {"max_bytes": 1000, "min_psnr_db": 30}, "not max_bytes and min_psnr_db together"),
+        ("compress", {"max_bytes": 0}, "greater than or equal to 1"),
+        ("compress", {"keep": ["gps"]}, "'icc' or 'exif'"),
+        ("decompress", {"region": [0, 0, 8, 8], "reduced": True}, "region or reduced, not both"),
+        ("decompress", {"region": [0, 0, 8, 0]}, "greater than or equal to 1"),
+    ],
+)
+def test_params_that_contradict_each_other(
+    client: AppClient, operation: str, params: dict[str, Any], message: str
+) -> None:
+    """422 before anything is stored, and the field's error says what to do."""
+    problem = is_problem(client.post("/v1/jobs", json=body(operation, params)), 422, "invalid_params")
+    assert problem["errors"][0]["field"].startswith("steps.0.params")
+    assert message in problem["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
     ("inputs", "accepted"),
     [
         ({"kind": "keys", "keys": ["k"] * 8}, True),

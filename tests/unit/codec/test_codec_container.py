@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.codec.container import Tile, TriFile, pack_alpha, parse, unpack_alpha
+from pipeline.codec.alpha import pack_alpha, unpack_alpha
+from pipeline.codec.container import Extras, TriFile, parse, read_header
 from pipeline.core.errors import CorruptBitstream
 
 FILE = TriFile(
@@ -18,10 +19,10 @@ FILE = TriFile(
     quality=50,
     model=bytes(range(16)),
     is_grey=True,
-    tiles=(Tile(b"first tile", 17), Tile(b"", 2**32 - 1)),
-    alpha=b"alpha",
+    tiles=(b"first tile", b""),
+    extras=Extras(alpha=b"alpha", icc=b"profile", exif=b"", preview=b"small picture"),
 )
-INDEX_END = 40 + 2 * 12
+INDEX_END = 32 + 4 * 8 + 2 * 4
 
 
 def sealed(head: bytes, rest: bytes) -> bytes:
@@ -29,25 +30,45 @@ def sealed(head: bytes, rest: bytes) -> bytes:
     return head + struct.pack("<I", zlib.crc32(head)) + rest
 
 
-@pytest.mark.parametrize("file", [FILE, replace(FILE, alpha=None, is_grey=False)])
+@pytest.mark.parametrize(
+    "file", [FILE, replace(FILE, extras=Extras(), is_grey=False), replace(FILE, extras=Extras(exif=b"e"))]
+)
 def test_parse_undoes_to_bytes(file: TriFile) -> None:
     """All fields come back."""
     assert parse(file.to_bytes()) == file
 
 
+def test_the_header_says_where_things_are() -> None:
+    """It can be read from the beginning of a file whose length is known."""
+    data = FILE.to_bytes()
+    header = read_header(data[: INDEX_END + 4], file_size=len(data))
+    assert (header.width_px, header.height_px, header.quality) == (1025, 700, 50)
+    start, size = header.tiles[0]
+    assert data[start : start + size] == b"first tile"
+    start, size, _ = header.extras["icc"]
+    assert data[start : start + size] == b"profile"
+    with pytest.raises(CorruptBitstream, match="cut short"):
+        read_header(data[: INDEX_END + 4], file_size=len(data) - 1)
+
+
+def test_the_least_a_file_costs() -> None:
+    """40 bytes beside its tile."""
+    assert len(TriFile(1, 1, 1, bytes(16), False, (b"",)).to_bytes()) == 40
+
+
 @pytest.mark.parametrize(
     ("offset", "value"),
     [
-        (5, 0xFF),
-        (5, 0),
-        (6, 0),
-        (6, 101),
+        (5, 0),  # quality
+        (5, 101),
+        (6, 0xFF),  # flags
         (7, 1),
-        (8, 0),
+        (8, 0xFF),  # a width of other tiles
         (11, 0xFF),
         (15, 0xFF),
-        (32, 0xFF),
-        (43, 0xFF),
+        (32, 0xFF),  # an extra's size
+        (64, 0xFF),  # a tile's size
+        (71, 0xFF),
     ],
 )
 def test_hostile_headers_are_refused(offset: int, value: int) -> None:
@@ -56,6 +77,8 @@ def test_hostile_headers_are_refused(offset: int, value: int) -> None:
     head = bytearray(data[:INDEX_END])
     assert head[offset] != value
     head[offset] = value
+    if offset == 8:
+        head[9] = 0xFF
     with pytest.raises(CorruptBitstream):
         parse(sealed(bytes(head), data[INDEX_END + 4 :]))
 
@@ -83,20 +106,32 @@ def test_other_files_are_refused(data: bytes) -> None:
         parse(data)
 
 
-def test_alpha_is_lossless() -> None:
-    """Every value, every row."""
-    alpha = np.random.default_rng(0).integers(0, 256, (33, 20), dtype=np.uint8)
-    assert np.array_equal(unpack_alpha(pack_alpha(alpha), 33, 20), alpha)
+def test_a_damaged_extra_is_refused() -> None:
+    """What is kept byte for byte is checked byte for byte."""
+    data = FILE.to_bytes()
+    for name in (b"alpha", b"profile", b"small picture"):
+        with pytest.raises(CorruptBitstream, match="is damaged"):
+            parse(data.replace(name, name[:-1] + b"_"))
 
 
-def test_smooth_alpha_is_small() -> None:
-    """A soft edge costs a fraction of its plane."""
-    alpha = np.broadcast_to(np.linspace(0, 255, 512).astype(np.uint8), (512, 512))
-    assert len(pack_alpha(alpha)) < 4000
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 1000), (64, 48)])
+def test_alpha_is_lossless(height: int, width: int) -> None:
+    """Every value survives, whatever the size."""
+    alpha = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    assert np.array_equal(unpack_alpha(pack_alpha(alpha), height, width), alpha)
 
 
-@pytest.mark.parametrize("packed", [b"no zlib", zlib.compress(bytes(19)), zlib.compress(bytes(10**6)), b""])
-def test_wrong_alpha_is_refused(packed: bytes) -> None:
-    """Damaged planes and planes of another size; a bomb is not inflated."""
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"junk", pack_alpha(np.zeros((4, 4), np.uint8))[:-1], pack_alpha(np.zeros((4, 5), np.uint8))],
+)
+def test_alpha_of_another_size_is_refused(packed: bytes) -> None:
+    """Damaged, cut short, too large."""
     with pytest.raises(CorruptBitstream):
-        unpack_alpha(packed, 4, 5)
+        unpack_alpha(packed, 4, 4)
+
+
+def test_an_inflating_alpha_plane_stays_small() -> None:
+    """A bomb is refused after the plane's size, not after all it holds."""
+    with pytest.raises(CorruptBitstream):
+        unpack_alpha(zlib.compress(bytes(10**8)), 4, 4)

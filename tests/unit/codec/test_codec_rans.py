@@ -27,10 +27,10 @@ def test_tables_that_do_not_add_up(sizes: list[int], mass: list[int]) -> None:
 
 
 def test_an_empty_stream_is_its_four_states() -> None:
-    """No symbols: 16 bytes, and they end well."""
-    words = Encoder(0).finish()
-    assert words.tolist() == [1, 0] * 4
-    Decoder(words).finish()
+    """No symbols: 16 bytes, and they end well, with the seal."""
+    words = Encoder(0, seal=0xDEADBEEF).finish()
+    assert words.tolist() == [1, 0xBEEF, 1, 0xDEAD, 1, 0, 1, 0]
+    assert Decoder(words).finish() == 0xDEADBEEF
 
 
 @pytest.mark.parametrize("words", [[], [1, 0, 1, 0, 1, 0, 1], [0, 5, 1, 0, 1, 0, 1, 0]])

@@ -1,61 +1,71 @@
-"""The entropy coder of one tile."""
+"""The payload of one tile."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pipeline.codec.tables import TOTAL, ChannelTable
-from pipeline.codec.tile_coder import decode_tile, encode_tile
+from pipeline.codec.entropy_tables import EntropyTables
+from pipeline.codec.tile_coder import TileDecoder, encode_tile
 from pipeline.core.errors import CorruptBitstream
+from tests.support.codec import artifact
+
+TABLES = EntropyTables.load(artifact().path("tables"))
+SHAPE = (TABLES.hyper_channels, 2, 3)
 
 
-def table(lowest: int, masses: list[int]) -> ChannelTable:
-    """A table of these masses and, last, the escape with the rest."""
-    return ChannelTable(lowest, np.array([*masses, TOTAL - sum(masses)], np.uint16))
-
-
-TABLES = [table(-1, [9_000, 47_000, 9_000]), table(0, [65_535]), table(-3, [100, 20_000, 45_000])]
-
-
-def draw(height: int, width: int, seed: int = 0) -> np.ndarray:
+def drawn(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Residuals and levels that go together, some residuals far beyond their tables."""
     random = np.random.default_rng(seed)
-    planes = [
-        random.integers(-1, 2, (height, width)),
-        np.zeros((height, width)),
-        np.full((height, width), -2),
-    ]
-    return np.array(planes, np.int16)
+    levels = random.integers(0, 64, count).astype(np.uint8)
+    residuals = np.rint(random.normal(size=count) * 0.11 * 2 ** (levels / 6.86)).astype(np.int16)
+    residuals[:: count // 5] = random.integers(-(2**15), 2**15, residuals[:: count // 5].size)
+    return residuals, levels
+
+
+Z = np.random.default_rng(0).integers(-3, 4, SHAPE).astype(np.int16)
+HALVES = (drawn(1, 500), drawn(2, 499))
+PAYLOAD = encode_tile(TABLES, 40, Z, HALVES)
+
+
+def read(payload: bytes, quality: int = 40, shape: tuple[int, int, int] = SHAPE) -> list[np.ndarray]:
+    decoder = TileDecoder(payload)
+    found = [decoder.z(TABLES, quality, shape), *(decoder.half(TABLES, levels) for _, levels in HALVES)]
+    decoder.finish()
+    return found
 
 
 def test_decoding_undoes_encoding() -> None:
-    """Symbols come back, also those that no table holds."""
-    symbols = draw(16, 9)
-    symbols[1, 3, 4], symbols[0, 0, 0], symbols[2, 15, 8], symbols[0, 7, 7] = 1, -32768, 32767, -2
-    payload = encode_tile(symbols, TABLES)
-    assert np.array_equal(decode_tile(payload, 16, 9, TABLES), symbols)
-
-
-def test_size_is_the_information_content() -> None:
-    """The code is within 1 % and two words of what the tables say."""
-    random = np.random.default_rng(3)
-    probabilities = TABLES[0].mass[:3] / TABLES[0].mass[:3].sum()
-    symbols = random.choice([-1, 0, 1], size=(1, 128, 128), p=probabilities).astype(np.int16)
-    bits = -np.log2(TABLES[0].mass[symbols + 1] / TOTAL).sum()
-    assert len(encode_tile(symbols, TABLES[:1])) * 8 <= bits * 1.01 + 72
+    """All three segments come back, also what no table holds."""
+    z, first, second = read(PAYLOAD)
+    assert np.array_equal(z, Z)
+    assert np.array_equal(first, HALVES[0][0])
+    assert np.array_equal(second, HALVES[1][0])
 
 
 def test_certain_symbols_are_free() -> None:
-    """A channel that is all zero under a table that expects it costs a few bytes."""
-    assert len(encode_tile(np.zeros((1, 128, 128), np.int16), [TABLES[1]])) <= 9
+    """A thousand zeros at the lowest level cost a few words beside the states."""
+    nothing = (np.zeros(0, np.int16), np.zeros(0, np.uint8))
+    zeros = (np.zeros(1000, np.int16), np.zeros(1000, np.uint8))
+    empty = np.zeros((TABLES.hyper_channels, 0, 0), np.int16)
+    assert len(encode_tile(TABLES, 40, empty, (zeros, nothing))) <= 21
 
 
-def test_another_size_is_noticed() -> None:
-    """Too few or too many symbols for the code is corruption."""
-    payload = encode_tile(draw(16, 16), TABLES)
-    for height, width in ((15, 16), (16, 17)):
+def test_another_size_or_quality_is_noticed() -> None:
+    """Tables other than the encoder's lead to other symbols, and those to an error."""
+    with pytest.raises(CorruptBitstream):
+        read(PAYLOAD, quality=41)
+    with pytest.raises(CorruptBitstream):
+        read(PAYLOAD, shape=(TABLES.hyper_channels, 3, 3))
+
+
+def test_every_flipped_bit_is_noticed() -> None:
+    """No payload with one bit changed is taken for the one that was written."""
+    for bit in range(0, 8 * len(PAYLOAD), 7):
+        damaged = bytearray(PAYLOAD)
+        damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(CorruptBitstream):
-            decode_tile(payload, height, width, TABLES)
+            read(bytes(damaged))
 
 
 @pytest.mark.parametrize(
@@ -66,11 +76,13 @@ def test_another_size_is_noticed() -> None:
         b"\x05",  # five escapes, none there
         b"\x01\xff\xff\xff\x7f",  # an escape beyond int16
         b"\x00abc",  # not a whole word
-        b"\x00\x01\x00\x00\x00\x00\x00\x00\x00",  # ends in a zero word
-        b"\x01\x02" + b"\x07\x00\x00\x00",  # an escape that nobody uses
+        b"\x00" + bytes(16),  # impossible states
+        b"\x01\x02" + b"\x01\x00\x00\x00" * 4,  # an escape that nobody uses
+        PAYLOAD[:-2],
+        PAYLOAD + b"\x00\x00",
     ],
 )
 def test_malformed_payloads_are_refused(payload: bytes) -> None:
     """Forged payloads end in the typed error."""
     with pytest.raises(CorruptBitstream):
-        decode_tile(payload, 4, 4, TABLES)
+        read(payload)

@@ -86,7 +86,7 @@ def test_control_worker_runs_in_the_api_s_image() -> None:
     """Importing the worker needs none of what only device workers have installed."""
     program = (
         "import sys\n"
-        "for name in ('numpy', 'PIL', 'onnxruntime', 'constriction', 'torch'): sys.modules[name] = None\n"
+        "for name in ('numpy', 'PIL', 'onnxruntime', 'numba', 'torch'): sys.modules[name] = None\n"
         "import workers.__main__\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

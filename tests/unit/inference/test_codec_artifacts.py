@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core import artifact
 from pipeline.core.artifact import MANIFEST, built_in_digest, built_in_directory
 from pipeline.core.artifact_store import fetch_artifact, publish_artifact
 from pipeline.core.errors import ArtifactCorrupt, ArtifactNotFound
 from pipeline.core.keys import artifact_prefix
 from pipeline.core.memory import MemoryObjectStore
-from pipeline.inference.artifacts import load_artifact
+from pipeline.inference.artifacts import load_artifact, load_built_in_by_prefix
 
 DIGEST = built_in_digest("compression")
 PREFIX = artifact_prefix("compression", DIGEST)
@@ -39,7 +40,23 @@ def test_the_built_in_needs_no_store() -> None:
     """Its digest is enough."""
     loaded = load_artifact("compression", DIGEST)
     assert loaded.digest == DIGEST
-    assert loaded.path("encoder").is_file()
+    assert loaded.path("analysis").is_file()
+
+
+def test_older_built_ins_are_found(monkeypatch: pytest.MonkeyPatch, other: Path, tmp_path: Path) -> None:
+    """An artifact under `older/` loads by digest or its beginning; the current one stays current."""
+    packages = tmp_path / "artifacts"
+    shutil.copytree(built_in_directory("compression"), packages / "compression")
+    shutil.copytree(other, packages / "compression" / "older" / "first")
+    monkeypatch.setattr(artifact, "BUILT_IN", packages)
+    old = artifact.digest_of((other / MANIFEST).read_bytes())
+    assert list(artifact.built_in_versions("compression")) == [DIGEST, old]
+    assert built_in_digest("compression") == DIGEST
+    assert load_artifact("compression", old).directory.name == "first"
+    loaded = load_built_in_by_prefix("compression", bytes.fromhex(old)[:16])
+    assert loaded is not None
+    assert loaded.digest == old
+    assert load_built_in_by_prefix("compression", bytes(16)) is None
 
 
 def test_published_then_fetched(store: MemoryObjectStore, other: Path, tmp_path: Path) -> None:
@@ -60,7 +77,8 @@ def test_publishing_twice_changes_nothing(store: MemoryObjectStore) -> None:
     before = [(info.key, info.etag, info.last_modified) for info in store.list("artifacts/")]
     assert publish_artifact(store, directory) == DIGEST
     assert [(info.key, info.etag, info.last_modified) for info in store.list("artifacts/")] == before
-    names = {"decoder.onnx", "encoder.onnx", MANIFEST, "tables.npz"}
+    named = load_artifact("compression", DIGEST).manifest.files.values()
+    names = {MANIFEST, *(file.name for file in named)}
     assert {key.removeprefix(PREFIX) for key, _, _ in before} == names
 
 
@@ -76,9 +94,9 @@ def test_an_interrupted_publication_is_completed(store: MemoryObjectStore, tmp_p
 def test_damaged_objects_are_refused(store: MemoryObjectStore, tmp_path: Path) -> None:
     """A byte changed in the store never reaches ONNX Runtime, and leaves nothing in the cache."""
     publish_artifact(store, built_in_directory("compression"))
-    data = bytearray(store.get(PREFIX + "encoder.onnx"))
+    data = bytearray(store.get(PREFIX + "analysis.onnx"))
     data[1000] ^= 1
-    store.put(PREFIX + "encoder.onnx", bytes(data))
+    store.put(PREFIX + "analysis.onnx", bytes(data))
     with pytest.raises(ArtifactCorrupt):
         fetch_artifact(store, "compression", DIGEST, tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.codec.container import parse
 from pipeline.core.errors import (
-    ArtifactNotFound,
     CorruptBitstream,
     ImageTooLarge,
     InputTooLarge,
@@ -18,10 +16,9 @@ from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput, Limit
 from pipeline.imaging.decode import decode_image
 from pipeline.inference.compress import Compressor
 from pipeline.inference.decompress import Decompressor
-from pipeline.metrics.psnr import psnr_db
 from pipeline.operations import compress, decompress
-from pipeline.operations.compress import CompressParams, CompressReceipt
-from pipeline.operations.decompress import DecompressParams, DecompressReceipt
+from pipeline.operations.compress import CompressParams
+from pipeline.operations.decompress import DecompressParams
 from tests.support.codec import artifact, landscape
 from tests.support.image_bytes import saved
 
@@ -33,8 +30,8 @@ PNG = saved(Image.fromarray(PIXELS), "PNG")
 COMPRESSOR, DECOMPRESSOR = Compressor(CONTEXT), Decompressor(CONTEXT)
 
 
-def compressed(data: bytes = PNG, *, quality: int = 50, sample: bool = False) -> ItemOutput:
-    return COMPRESSOR.run(ItemInput(data, "a.png", CompressParams(quality=quality), sample))
+def compressed(data: bytes = PNG, *, quality: int = 50) -> ItemOutput:
+    return COMPRESSOR.run(ItemInput(data, "a.png", CompressParams(quality=quality)))
 
 
 def decompressed(data: bytes, params: DecompressParams | None = None) -> ItemOutput:
@@ -47,45 +44,12 @@ def test_the_registry_names_these_handlers() -> None:
     assert resolve_handler(decompress.OPERATION) is Decompressor
 
 
-def test_the_receipt_is_measured() -> None:
-    """Sizes are those of the bytes, PSNR is that of what decompress gives."""
-    output = compressed()
-    receipt = output.receipt
-    assert isinstance(receipt, CompressReceipt)
-    assert output.data is not None
-    assert receipt.bytes_out == len(output.data)
-    assert receipt.bpp == pytest.approx(8 * len(output.data) / PIXELS[:, :, 0].size)
-    assert receipt.model == artifact().digest
-    assert set(receipt.seconds) == {"read", "encode", "verify"}
-    picture = decode_image(decompressed(output.data).data or b"", Limits())
-    assert receipt.psnr_db == psnr_db(PIXELS, picture.pixels)
-
-
-def test_previews_only_for_samples() -> None:
-    """Before and after, as WebP, when asked for."""
-    assert compressed().previews == {}
-    previews = compressed(sample=True).previews
-    assert set(previews) == {"before", "after"}
-    assert all(data[8:12] == b"WEBP" for data in previews.values())
-
-
 def test_output_is_deterministic() -> None:
     """The same input and params give the same bytes, warm or cold."""
     other = Compressor(CONTEXT)
     assert other.run(ItemInput(PNG, "b", CompressParams(quality=50))).data == compressed().data
     other.warm_up()
     assert other.run(ItemInput(PNG, "c", CompressParams(quality=50))).data == compressed().data
-
-
-@pytest.mark.parametrize(("name", "extension"), [("png", ".png"), ("jpeg", ".jpg"), ("webp", ".webp")])
-def test_every_output_format(name: str, extension: str) -> None:
-    """The bytes are of the format that was asked for."""
-    output = decompressed(compressed().data or b"", DecompressParams.model_validate({"format": name}))
-    assert output.extension == extension
-    assert output.content_type == f"image/{name}"
-    assert isinstance(output.receipt, DecompressReceipt)
-    picture = decode_image(output.data or b"", Limits())
-    assert (picture.format, picture.width_px, picture.height_px) == (name, 170, 120)
 
 
 def test_alpha_and_grey_survive_the_path() -> None:
@@ -104,7 +68,9 @@ def test_bad_inputs_are_the_items_fault() -> None:
     with pytest.raises(UndecodableImage):
         compressed(PNG[:200])
     with pytest.raises(CorruptBitstream):
-        decompressed(PNG)
+        decompressed(b"neither .tri file nor picture")
+    with pytest.raises(CorruptBitstream):
+        decompressed(b"")
     with pytest.raises(CorruptBitstream):
         decompressed((compressed().data or b"")[:-1])
     with pytest.raises(ImageTooLarge):
@@ -122,15 +88,3 @@ def test_limits_hold_for_tri_files() -> None:
     )
     with pytest.raises(InputTooLarge):
         small.run(ItemInput(data, "a.tri", DecompressParams()))
-
-
-def test_another_models_file_is_named() -> None:
-    """The error says which model wrote the file."""
-    data = bytearray(compressed().data or b"")
-    data[16:32] = bytes(16)
-    with pytest.raises(CorruptBitstream):  # the header's checksum comes first
-        decompressed(bytes(data))
-    file = parse(compressed().data or b"")
-    forged = type(file)(**{**vars(file), "model": b"another model..."})
-    with pytest.raises(ArtifactNotFound):
-        decompressed(forged.to_bytes())

@@ -14,7 +14,7 @@ from pipeline.core.errors import ArtifactCorrupt, DeviceOutOfMemory, InternalErr
 from pipeline.inference.session import OrtSession
 from tests.support.codec import artifact
 
-ENCODER = artifact().path("encoder")
+ANALYSIS = artifact().path("analysis")
 
 
 class FakeInferenceSession:
@@ -34,12 +34,12 @@ class FakeInferenceSession:
 
 def test_a_graph_runs_on_the_cpu() -> None:
     """The real graph loads with the provider that was asked for and takes views that are not contiguous."""
-    session = OrtSession(ENCODER)
+    session = OrtSession(ANALYSIS)
     assert session.provider == "CPUExecutionProvider"
-    pixels = np.zeros((16, 1, 16, 3), np.uint8).swapaxes(0, 1)
-    (symbols,) = session.run({"pixels": pixels, "gain": np.ones((1, 96), np.float32)})
-    assert symbols.shape == (1, 96, 2, 2)
-    assert symbols.dtype == np.int16
+    planes = np.zeros((4, 192, 1, 6), np.uint8).transpose(2, 1, 0, 3)
+    (y,) = session.run({"planes": planes})
+    assert y.shape == (1, 80, 4, 6)
+    assert y.dtype == np.float32
 
 
 @pytest.mark.skipif(
@@ -48,7 +48,7 @@ def test_a_graph_runs_on_the_cpu() -> None:
 def test_cuda_without_cuda_is_refused() -> None:
     """The CPU package never stands in for CUDA."""
     with pytest.raises(ProviderUnavailable):
-        OrtSession(ENCODER, "cuda")
+        OrtSession(ANALYSIS, "cuda")
 
 
 def test_silent_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_silent_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", FakeInferenceSession)
     with pytest.raises(ProviderUnavailable, match="could not be started"):
-        OrtSession(ENCODER, "cuda")
+        OrtSession(ANALYSIS, "cuda")
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_memory_errors_are_told_apart(
     monkeypatch.setattr(onnxruntime, "InferenceSession", FakeInferenceSession)
     monkeypatch.setattr(FakeInferenceSession, "error", error)
     with pytest.raises(expected):
-        OrtSession(ENCODER).run({"pixels": np.zeros((1, 8, 8, 3), np.uint8)})
+        OrtSession(ANALYSIS).run({"planes": np.zeros((1, 192, 2, 2), np.uint8)})
 
 
 def test_a_damaged_graph_is_refused(tmp_path: Path) -> None:
     """Half a file is an artifact's fault, not a crash."""
     path = tmp_path / "half.onnx"
-    path.write_bytes(ENCODER.read_bytes()[:5000])
+    path.write_bytes(ANALYSIS.read_bytes()[:5000])
     with pytest.raises(ArtifactCorrupt):
         OrtSession(path)
 
@@ -89,6 +89,4 @@ def test_a_damaged_graph_is_refused(tmp_path: Path) -> None:
 def test_wrong_inputs_are_a_fault() -> None:
     """A shape that the graph does not take is an error of ours with a message."""
     with pytest.raises(InternalError):
-        OrtSession(ENCODER).run(
-            {"pixels": np.zeros((1, 8, 8, 4), np.uint8), "gain": np.ones((1, 96), np.float32)}
-        )
+        OrtSession(ANALYSIS).run({"planes": np.zeros((1, 64, 2, 2), np.uint8)})

@@ -31,7 +31,8 @@ def test_the_client_is_httpx_and_pydantic() -> None:
 def test_no_command_loads_numpy_or_a_model_runtime() -> None:
     """Not even those that start a stack."""
     statement = "; ".join(
-        f"import triptych.commands.{verb}" for verb in ("run", "up", "submit", "fetch", "keys", "operations")
+        f"import triptych.commands.{verb}"
+        for verb in ("run", "up", "submit", "fetch", "keys", "operations", "decode", "encode")
     )
     heavy = {"numpy", "PIL", "onnxruntime", "torch", "celery", "fastapi", "minio"}
     assert not loaded_by(statement) & heavy

@@ -34,6 +34,8 @@ class Params(BaseModel):
     prompt: str
     styles: list[str] = []
     nested: Nested | None = None
+    box: tuple[int, int, int] | None = None
+    kinds: list[Literal["icc", "exif"]] = []
     output: str = ""
 
 
@@ -63,7 +65,6 @@ def test_values_have_the_types_of_the_schema() -> None:
             "--levels",
             "2",
             "--fast",
-            "true",
             "--prompt",
             "a cat",
             "--styles",
@@ -84,7 +85,20 @@ def test_values_have_the_types_of_the_schema() -> None:
         "styles": ["x", "y"],
         "nested": {"x": 1},
     }
-    assert Params(**given).model_dump(mode="json", exclude={"output"}) == given
+    assert Params(**given).model_dump(mode="json", exclude={"output", "box", "kinds"}) == given
+
+
+def test_lists_stand_between_commas() -> None:
+    """Or as JSON; each part is read by its own type."""
+    assert parse("--box", "1,2, 3", "--kinds", "icc,exif") == {"box": [1, 2, 3], "kinds": ["icc", "exif"]}
+    assert parse("--box", "[1, 2, 3]", "-p", "kinds=exif") == {"box": [1, 2, 3], "kinds": ["exif"]}
+    assert parse("--styles", "x,y", "-p", "kinds=") == {"styles": ["x", "y"], "kinds": []}
+
+
+def test_true_and_false_are_flags() -> None:
+    """`--fast`, `--no-fast`, or by name."""
+    assert (parse("--fast"), parse("--no-fast")) == ({"fast": True}, {"fast": False})
+    assert parse("-p", "fast=false") == {"fast": False}
 
 
 def test_what_is_not_given_is_not_sent() -> None:
@@ -104,7 +118,9 @@ def test_a_param_with_a_name_of_ours_is_reached_by_p() -> None:
         (["--quality", "many"], "'many' is not a whole number"),
         (["--alpha", "1"], "is not a number > 0 and < 1"),
         (["--format", "gif"], "'gif' is not one of png, webp"),
-        (["--fast", "maybe"], "is not true or false"),
+        (["-p", "fast=maybe"], "is not true or false"),
+        (["--box", "1,2,x"], "'x' is not a whole number"),
+        (["--kinds", "icc,gps"], "'gps' is not one of icc, exif"),
         (["--styles", "[1"], "is not valid JSON"),
         (["-p", "nope=1"], "no param 'nope'; there are quality"),
         (["-p", "quality"], "expected NAME=VALUE"),

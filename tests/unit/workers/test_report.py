@@ -200,6 +200,26 @@ def test_any_job_has_a_page(rows: list[ReportRow]) -> None:
 def test_a_lossless_item_says_so() -> None:
     """Its PSNR is no number."""
     assert "lossless" in page([good(0, **{**COMPRESSED, "psnr_db": None})]).text
+    assert "lossless" in page([good(0, **{**COMPRESSED, "psnr_db": None, "measured": True})]).text
+
+
+def test_what_was_not_measured_is_not_called_lossless() -> None:
+    """A PSNR that nobody measured is left out."""
+    assert "lossless" not in page([good(0, **{**COMPRESSED, "psnr_db": None, "measured": False})]).text
+
+
+def test_a_kept_original_says_so() -> None:
+    """It has no PSNR, but a word of its own."""
+    text = page([good(0, **{**COMPRESSED, "psnr_db": None, "measured": False, "kept_original": True})]).text
+    assert "original kept" in text
+    assert "lossless" not in text
+
+
+def test_ms_ssim_is_shown_beside_psnr() -> None:
+    """On the item and as a mean."""
+    text = page([good(number, **COMPRESSED, ms_ssim=0.95 + number / 100) for number in range(2)]).text
+    for shown in ("0.9500", "0.9600", "mean MS-SSIM", "0.9550"):
+        assert shown in text
 
 
 @pytest.mark.parametrize("log", [False, True])

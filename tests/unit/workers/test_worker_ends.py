@@ -63,8 +63,12 @@ def test_a_ledger_that_went_back_ends_no_job(bench: Bench, lost: str) -> None:
     kept = bench.ledger._jobs[JOB].finished.pop(lost)
     with pytest.raises(BrokerUnavailable):
         finalise_job(bench.runtime, hand)
-    assert bench.summary() is None
     bench.ledger._jobs[JOB].finished[lost] = kept
+    bench.ledger.restarted()
+    with pytest.raises(BrokerUnavailable):
+        finalise_job(bench.runtime, hand)
+    assert bench.summary() is None
+    bench.ledger.confirm()
     finalise_job(bench.runtime, hand)
     summary = bench.summary()
     assert summary is not None

@@ -1,1 +1,0 @@
-"""The board of stylization: `make bench-style DATA=DIR`."""
