@@ -1,4 +1,4 @@
-"""A contact sheet to look at: `python -m tests.benchmarks.style.sheet --artifact DIR --photos DIR --out FILE`.
+"""A contact sheet: `python -m tests.benchmarks.style.sheet --artifact DIR --photos DIR --out FILE`.
 
 Styles stand across, photographs down, each with a row for every strength; originals at the edges.
 """
@@ -25,8 +25,9 @@ def sheet(
     vectors = [painter.style(style) for style in styles]
     rows = [[np.full_like(photos[0], 255), *styles]]
     for photo in photos:
-        for strength in strengths:
-            rows.append([photo, *(painter.paint(photo, vector, strength) for vector in vectors)])
+        rows += [
+            [photo, *(painter.paint(photo, vector, strength) for vector in vectors)] for strength in strengths
+        ]
     return Image.fromarray(np.concatenate([np.concatenate(row, axis=2)[0] for row in rows]))
 
 
