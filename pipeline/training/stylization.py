@@ -5,6 +5,7 @@ scales, paints with strengths from none to full, and lowers
 
     content loss + style loss (at full strength of the style's statistics; else between content and style)
     + what a decoder without a style, (alpha, beta) = (1, 0), misses of the content
+    + what the border of a picture differs by from the same place inside of a larger one
     + small terms against grids and values out of range.
 
 Half of the steps look at crops as they are; the others paint twice as large and look at the result reduced to
@@ -48,6 +49,7 @@ from pipeline.training.style_sheet import contact_sheet, marks_line, plot_marks
 SIZES = {"standard": STANDARD, "fast": FAST}
 DEV_PX = 512
 LEAST_PAINTING_PX = 128
+EDGE_PX = 24  # so far inside, a picture's own border is hardly felt
 SHOWN = Shown(marks_line, plot_marks)
 
 
@@ -71,6 +73,7 @@ class Recipe:
     full_every: int = 6
     style_weight: float = 3.0
     identity_weight: float = 20.0
+    edge_weight: float = 20.0
     grid_weight: float = 100.0
     range_weight: float = 50.0
     painted_content: float = 0.15
@@ -168,7 +171,22 @@ class Run:
             + recipe.grid_weight * grid_loss(painted)
             + recipe.range_weight * range_loss(painted)
             + recipe.identity_weight * F.l1_loss(copied, batch.content[:copies])
+            + recipe.edge_weight * self._edge_loss(batch, painted)
         )
+
+    def _edge_loss(self, batch: Batch, painted: Tensor) -> Tensor:
+        """How the last picture without its edge is painted, against how it was painted with it.
+
+        Otherwise the border, which the content loss hardly sees, takes whatever colour the style lacks. Small
+        crops only: a border is the same in every size.
+        """
+        if painted.shape[2] > batch.reduced_to_px:
+            return painted.new_zeros(())
+        last = (batch.content[-1:], batch.style[-1:], batch.alpha[-1:])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            inside = self.state.model.paint_inside(*last, EDGE_PX)
+        expected = painted[-1:, :, EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX].detach()
+        return F.l1_loss(inside.float(), expected)
 
     def evaluate(self) -> dict[str, Any] | None:
         """The average's marks on the dev pairs, painted at 512 px, judged at 256; a contact sheet."""

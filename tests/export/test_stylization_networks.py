@@ -157,3 +157,16 @@ def test_painting_and_copying_together_change_nothing() -> None:
         copy = model(content[:1], style[:1], ones(1.0), ones(0.0))
     assert torch.allclose(painted, expected, atol=1e-5)
     assert torch.allclose(copied, copy, atol=1e-5)
+
+
+def test_painting_inside_uses_the_whole_pictures_statistics() -> None:
+    """`paint_inside` is the decoder on the inner part with what is known of the whole."""
+    model = untrained(SMALL)
+    content, style = picture(96, 96, 15), picture(64, 64, 16)
+    with torch.no_grad():
+        inside = model.paint_inside(content, style, ones(0.25), 16)
+        known = statistics(model.content_encoder(content))
+        h1 = model.content_encoder(content[:, :, 16:-16, 16:-16])
+        expected = model.decoder(h1, known, (ones(0.25), ones(0.75)), model.style_encoder(style))
+    assert inside.shape == (1, 3, 64, 64)
+    assert torch.equal(inside, expected)
