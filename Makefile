@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 # What pip says of folders that an index does not have, or of a newer pip, helps nobody here.
 LOCKS := requirements
+STYLE_ARTIFACTS := $(wildcard pipeline/artifacts/stylization*)
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench bench-codec bench-compress fmt types imports lock clean
+.PHONY: help demo test check bench bench-codec bench-compress bench-style fmt types imports lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,10 @@ bench-codec: $(VENV)/.bench ## compare the codec with JPEG, WebP, AVIF and JPEG 
 
 bench-compress: $(VENV)/.test ## a bulk job of 1,000 photos (of IMAGES=DIR) against a bare loop over the codec
 	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_compress.py -m benchmarks -s
+
+bench-style: $(VENV)/.train ## the board of style transfer; DATA=DIR holds photos, paintings and weights
+	@test -n "$(DATA)" || { echo "name the folder of photos, paintings and weights: make bench-style DATA=DIR"; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.style --data "$(DATA)" $(STYLE_ARTIFACTS:%=--artifact %) $(OPTIONS)
 
 fmt: $(VENV)/.check ## format the code and fix what can be fixed
 	@$(BIN)/ruff format $(SOURCES)

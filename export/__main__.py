@@ -1,4 +1,9 @@
-"""Command line: `python -m export compression --checkpoint FILE --out DIR --photos DIR [--dev DIR]`."""
+"""Command line: one subcommand a model, and one for the gallery.
+
+python -m export compression --checkpoint FILE --out DIR --photos DIR [--dev DIR]
+python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE] [--weights FILE]
+python -m export gallery --out DIR
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,8 @@ import torch
 
 from export.card import write_card
 from export.compression import export_compression
+from export.gallery import write_gallery
+from export.stylization import export_stylization, publish_weights
 from pipeline.training.photos import load_photos
 
 CALIBRATION_PHOTOS = 80
@@ -17,25 +24,50 @@ CALIBRATION_PHOTOS = 80
 
 def main(argv: list[str] | None = None) -> int:
     """Exports one model; prints the artifact's digest."""
+    given = _parser().parse_args(argv)
+    torch.set_num_threads(1)
+    print({"compression": _compression, "stylization": _stylization, "gallery": _gallery}[given.model](given))
+    return 0
+
+
+def _compression(given: argparse.Namespace) -> str:
+    photos = load_photos(given.photos, least_side_px=128)
+    chosen = photos[:: max(1, len(photos) // CALIBRATION_PHOTOS)][:CALIBRATION_PHOTOS]
+    digest = export_compression(given.checkpoint, given.out, chosen, given.dev)
+    write_card(given.out)
+    return digest
+
+
+def _stylization(given: argparse.Namespace) -> str:
+    if given.weights:
+        publish_weights(given.checkpoint, given.weights)
+    return export_stylization(given.checkpoint, given.out, name=given.name, record=given.record)
+
+
+def _gallery(given: argparse.Namespace) -> str:
+    return f"{len(write_gallery(given.out))} styles"
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export", description="Export a trained model as an artifact."
     )
     models = parser.add_subparsers(dest="model", required=True)
     compression = models.add_parser("compression", help="the image codec")
-    compression.add_argument("--checkpoint", type=Path, required=True, help=".pt or .safetensors")
-    compression.add_argument("--out", type=Path, required=True, help="the artifact's directory")
+    stylization = models.add_parser("stylization", help="style transfer")
+    gallery = models.add_parser("gallery", help="the built-in styles, painted by code")
+    for model in (compression, stylization):
+        model.add_argument("--checkpoint", type=Path, required=True, help=".pt or .safetensors")
+    for model in (compression, stylization, gallery):
+        model.add_argument("--out", type=Path, required=True, help="the directory to write to")
     compression.add_argument(
         "--photos", type=Path, action="append", required=True, help="training photographs (repeatable)"
     )
     compression.add_argument("--dev", type=Path, help="folder of photographs to measure on")
-    given = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    photos = load_photos(given.photos, least_side_px=128)
-    chosen = photos[:: max(1, len(photos) // CALIBRATION_PHOTOS)][:CALIBRATION_PHOTOS]
-    digest = export_compression(given.checkpoint, given.out, chosen, given.dev)
-    write_card(given.out)
-    print(digest)
-    return 0
+    stylization.add_argument("--name", default="stylization", help="the artifact's name")
+    stylization.add_argument("--record", type=Path, help="the training's record.jsonl, for its last marks")
+    stylization.add_argument("--weights", type=Path, help="also write the weights here, to train on from")
+    return parser
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,28 +30,45 @@ class Run(Protocol):
         ...
 
 
-def train_for(run: Run, out: Path, minutes: float, eval_every_s: float) -> Path:
+@dataclass(frozen=True)
+class Shown:
+    """How a kind of training shows itself: one line of an evaluation, and the picture of all of them."""
+
+    line: Callable[[dict[str, Any]], str]
+    plot: Callable[[list[dict[str, Any]], Path], None]
+
+
+def _rates(point: dict[str, Any]) -> str:
+    return "  ".join(f"{r['bpp']:.3f} bpp {r['psnr_db']:.2f} dB" for r in point["rates"])
+
+
+RATE_AND_DISTORTION = Shown(_rates, curve.plot)
+
+
+def train_for(
+    run: Run, out: Path, minutes: float, eval_every_s: float, shown: Shown = RATE_AND_DISTORTION
+) -> Path:
     """Runs until the time is up; returns the checkpoint's path. A kill loses a few minutes at most."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # progress shows in a file too
     state = run.state
     started, cpu_before = time.monotonic(), state.cpu_seconds - time.process_time()
-    _report(run, out, started, math.nan)
+    _report(run, out, started, math.nan, shown)
     losses: list[float] = []
     next_report = time.monotonic() + eval_every_s / 3
     while (part := (time.monotonic() - started) / (minutes * 60)) < 1:
         losses.append(run.train_step(part))
         state.cpu_seconds = cpu_before + time.process_time()
         if time.monotonic() > next_report:
-            _report(run, out, started, sum(losses) / len(losses))
+            _report(run, out, started, sum(losses) / len(losses), shown)
             losses.clear()
             next_report = time.monotonic() + eval_every_s
     state.cpu_seconds = cpu_before + time.process_time()
     if losses:
-        _report(run, out, started, sum(losses) / len(losses))
+        _report(run, out, started, sum(losses) / len(losses), shown)
     return state.save(out / "checkpoint.pt")
 
 
-def _report(run: Run, out: Path, started: float, mean_loss: float) -> None:
+def _report(run: Run, out: Path, started: float, mean_loss: float, shown: Shown) -> None:
     """Evaluates the average, appends to the record, redraws the curve and saves."""
     state, evaluated = run.state, run.evaluate()
     point = evaluated or {"rates": [], "cost": mean_loss}
@@ -57,11 +76,11 @@ def _report(run: Run, out: Path, started: float, mean_loss: float) -> None:
     record = out / "record.jsonl"
     curve.append_point(record, point)
     if evaluated:
-        curve.plot(curve.read_points(record), out / "curve.png")
+        shown.plot(curve.read_points(record), out / "curve.png")
     state.save(out / "checkpoint.pt")
-    shown = "  ".join(f"{r['bpp']:.3f} bpp {r['psnr_db']:.2f} dB" for r in point["rates"])
+    line = shown.line(point) if evaluated else ""
     minutes = (time.monotonic() - started) / 60
-    print(f"{minutes:6.1f} min  step {state.step}  loss {mean_loss:.4f}  dev {point['cost']:.4f}  {shown}")
+    print(f"{minutes:6.1f} min  step {state.step}  loss {mean_loss:.4f}  dev {point['cost']:.4f}  {line}")
 
 
 def add_arguments(

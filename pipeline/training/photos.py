@@ -22,17 +22,29 @@ def load_photos(directories: Iterable[Path], *, least_side_px: int = 1) -> list[
     Raises:
         FileNotFoundError: A folder holds no image.
     """
-    photos = []
+    photos = [load_photo(path) for path in photo_paths(directories)]
+    return [photo for photo in photos if min(photo.shape[:2]) >= least_side_px]
+
+
+def photo_paths(directories: Iterable[Path]) -> list[Path]:
+    """Every image file in and below some folders, each folder's in order.
+
+    Raises:
+        FileNotFoundError: A folder holds no image.
+    """
+    found: list[Path] = []
     for directory in directories:
         paths = sorted(path for path in directory.rglob("*") if path.suffix.lower() in _SUFFIXES)
         if not paths:
             raise FileNotFoundError(f"no images in {directory}")
-        for path in paths:
-            with Image.open(path) as image:
-                image_hwc = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-            if min(image_hwc.shape[:2]) >= least_side_px:
-                photos.append(image_hwc)
-    return photos
+        found += paths
+    return found
+
+
+def load_photo(path: Path) -> np.ndarray:
+    """uint8 RGB (H, W, 3), upright."""
+    with Image.open(path) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def to_tensor(images_hwc: np.ndarray) -> Tensor:

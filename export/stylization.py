@@ -1,0 +1,109 @@
+"""Exports the stylization networks: three graphs, manifest, model card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from export.graph import round_weights_to_half
+from export.manifest import write_manifest
+from export.stylization_card import write_card
+from export.stylization_graphs import ROLES, export_graphs
+from pipeline.core.artifact import Terms
+from pipeline.models.checkpoint import load_checkpoint, save_weights
+from pipeline.models.stylization.model import StylizationModel
+from pipeline.models.stylization.shape import (
+    CELL_PX,
+    STRIDE_PX,
+    Shape,
+    decoder_halo_px,
+    encoder_halo_px,
+)
+
+LAYOUT_VERSION = 1
+TERMS = Terms(
+    licence="weights: non-commercial research use",
+    data_sets=(
+        "wikiart224, a part (about 1,200 paintings; CC BY-NC-SA, works not certified one by one)",
+        "public_domain (about 60 paintings from Standard Ebooks covers; US public domain as stated there)",
+        "imagenet_sample (883 photographs of imagenet-sample-images; ImageNet terms: research)",
+        "bsds_train (200 photographs of BSDS500; research)",
+        "cc (61 photographs of desktop background sets; CC0, CC BY, CC BY-SA, file by file)",
+    ),
+    attributions=(
+        "loss networks, in training only: VGG-19 (Simonyan and Zisserman, CC BY 4.0) as normalised in"
+        " deep-transfer (Apache-2.0), and its compressed copy of Collaborative-Distillation (MIT)",
+    ),
+    note="Trained partly on research-only and non-commercial data. Settle its terms, or train again, before"
+    " commercial use.",
+)
+
+
+def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path | None = None) -> str:
+    """Writes the artifact.
+
+    Args:
+        checkpoint: `.pt` or `.safetensors`.
+        out: The artifact's directory; files of the same names are replaced.
+        name: The artifact's name.
+        record: The training's `record.jsonl`, whose last line has the dev marks for the manifest.
+
+    Returns:
+        The digest.
+
+    Raises:
+        ParityError: ONNX Runtime does not compute what torch does.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    saved = load_checkpoint(checkpoint)
+    model = load_model(checkpoint)
+    round_weights_to_half(model)
+    graphs, parity = export_graphs(model, out)
+    shape = model.shape
+    digest = write_manifest(
+        out,
+        name=name,
+        version=LAYOUT_VERSION,
+        files={role: f"{role}.onnx" for role in ROLES},
+        graphs=graphs,
+        parity=parity,
+        metrics=_dev_marks(record),
+        config={
+            "stride_px": STRIDE_PX,
+            "cell_px": CELL_PX,
+            "encoder_halo_px": encoder_halo_px(shape),
+            "decoder_halo_px": decoder_halo_px(shape),
+            "channels": shape.channels,
+            "style_size": shape.style_size,
+            "training_steps": saved["step"],
+            "training_cpu_hours": round(saved["cpu_seconds"] / 3600, 2),
+        },
+        terms=TERMS,
+    )
+    write_card(out)
+    return digest
+
+
+def load_model(checkpoint: Path) -> StylizationModel:
+    """The averaged model of a checkpoint, ready to evaluate."""
+    saved = load_checkpoint(checkpoint)
+    model = StylizationModel(Shape(**saved["shape"]))
+    model.load_state_dict(saved["model"])
+    return model.eval()
+
+
+def publish_weights(checkpoint: Path, path: Path) -> None:
+    """Writes a checkpoint's averaged weights in float16, to train on from."""
+    saved = load_checkpoint(checkpoint)
+    model = load_model(checkpoint).to(torch.float16)
+    save_weights(path, model, step=saved["step"], cpu_seconds=saved["cpu_seconds"])
+
+
+def _dev_marks(record: Path | None) -> dict[str, float]:
+    if record is None:
+        return {}
+    last = json.loads(record.read_text(encoding="utf-8").splitlines()[-1])
+    names = ("content", "style_shallow", "style_deep", "ssim", "identity_psnr_db")
+    return {f"dev/{name}": round(last[name], 4) for name in names}
