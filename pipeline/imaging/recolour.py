@@ -1,4 +1,4 @@
-"""Colours kept: brightness of one picture with the colours of another, and one picture's colours as another's."""
+"""Colours kept: one picture's brightness with the colours of another, and its colours as another's."""
 
 from __future__ import annotations
 

@@ -146,17 +146,16 @@ class Painter:
         counted = self._counted(pixels.shape[:2], area, visible)
         keeps = pixels.shape[0] * pixels.shape[1] <= self._kept_px
         features: Floats | None = None
-        sums: NDArray[np.float64] | None = None
+        parts = []
         for core in self._windows(area):
             h1 = self._encode(pixels, core, area)
             if keeps and features is None:
                 features = np.empty((len(h1), cells * area.bottom, cells * area.right), np.float32)
             if features is not None:
                 features[:, *core.scaled(cells).slices()] = h1
-            part = _sums(h1, counted[core.scaled(cells).slices()])
-            sums = part if sums is None else sums + part
-        assert sums is not None  # a picture has a pixel
-        mean, square = sums[1] / sums[0], sums[2] / sums[0]
+            parts.append(_sums(h1, counted[core.scaled(cells).slices()]))
+        count, total, squares = np.sum(parts, axis=0)
+        mean, square = total / count, squares / count
         spread = np.sqrt(np.maximum(square - mean**2, 0) + _TINY)
         return Study(pixels, mean.astype(np.float32), spread.astype(np.float32), features)
 
@@ -172,27 +171,30 @@ class Painter:
         Returns:
             uint8 (H, W, 3).
         """
-        pixels = study.pixels
-        area, stride = self._area(pixels), self._at.stride_px
-        whole = Box(0, 0, *pixels.shape[:2])
-        painted = np.empty_like(pixels)
-        for core in self._windows(area):
-            place = self._in_pixels(core)
-            target = place.within(whole)
+        whole = Box(0, 0, *study.pixels.shape[:2])
+        painted = np.empty_like(study.pixels)
+        for core in self._windows(self._area(study.pixels)):
+            target = self._in_pixels(core).within(whole)
             if not target.size:
                 continue  # all of it is margin
             weights = None if regions is None else regions.weights(_corners(target))
-            used = [k for k in range(len(brushes)) if weights is None or weights[k].any()]
-            if not used:
-                painted[target.slices()] = pixels[target.slices()]
-                continue
-            outer = core.grown(self._at.decoder_halo_px // stride, area.bottom, area.right)
-            h1 = self._features(study, outer, area)
-            inner = target.relative_to(self._in_pixels(outer)).slices()
-            layers = [self._decode(h1, study, brushes[k])[inner] for k in used]
-            below = pixels[target.slices()]
-            painted[target.slices()] = layers[0] if len(layers) == 1 else _mixed(layers, weights, used, below)
+            painted[target.slices()] = self._window(study, core, brushes, weights)
         return painted
+
+    def _window(self, study: Study, core: Box, brushes: Sequence[Brush], weights: Floats | None) -> Pixels:
+        """One window's pixels within the picture, by the weights of brushes there, (K, h, w)."""
+        area, whole = self._area(study.pixels), Box(0, 0, *study.pixels.shape[:2])
+        target = self._in_pixels(core).within(whole)
+        used = [k for k in range(len(brushes)) if weights is None or weights[k].any()]
+        if not used:
+            return study.pixels[target.slices()]
+        outer = core.grown(self._at.decoder_halo_px // self._at.stride_px, area.bottom, area.right)
+        h1 = self._features(study, outer, area)
+        inner = target.relative_to(self._in_pixels(outer)).slices()
+        layers = [self._decode(h1, study, brushes[k])[inner] for k in used]
+        if weights is None or len(layers) == 1:
+            return layers[0]
+        return _mixed(layers, weights, used, study.pixels[target.slices()])
 
     def window_count(self, pixels: Pixels) -> int:
         """How many windows a picture is painted in."""
@@ -287,9 +289,8 @@ def _corners(box: Box) -> tuple[int, int, int, int]:
     return box.left, box.top, box.right, box.bottom
 
 
-def _mixed(layers: Sequence[Pixels], weights: Floats | None, used: Sequence[int], below: Pixels) -> Pixels:
+def _mixed(layers: Sequence[Pixels], weights: Floats, used: Sequence[int], below: Pixels) -> Pixels:
     """Layers by their share of the weights; what lies below where there is no weight."""
-    assert weights is not None  # several brushes come with regions
     total = weights.sum(axis=0)
     shares = weights / np.where(total > 0, total, 1)
     mixed = np.where(total > 0, np.float32(0), np.float32(1))[..., None] * below

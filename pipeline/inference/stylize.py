@@ -87,9 +87,7 @@ class Stylizer:
         size = size_within((image.width_px, image.height_px), params.max_side_px)
         pixels = fill_hidden(image.pixels, image.alpha)
         alpha = None if image.alpha is None else resized(image.alpha, size)
-        return replace(
-            image, pixels=resized(pixels, size), alpha=alpha, width_px=size[0], height_px=size[1]
-        )
+        return replace(image, pixels=resized(pixels, size), alpha=alpha, width_px=size[0], height_px=size[1])
 
     def _painted(
         self, item: ItemInput, image: DecodedImage, params: StylizeParams, watch: Stopwatch

@@ -21,7 +21,7 @@ _UPLOAD = "upl_"
 
 
 def in_gallery(style: str) -> bool:
-    """Whether a style is a name of the gallery. Names have neither dots nor slashes; keys have one or both."""
+    """Whether a style is a name of the gallery: those have neither dots nor slashes; keys have one or both."""
     return _NAME.fullmatch(style) is not None and not style.startswith(_UPLOAD)
 
 
@@ -36,9 +36,7 @@ def _known(style: str) -> str:
 
 # What the command line may turn into an upload, if it is a file there.
 _OBJECT = {"format": "object"}
-Reference = Annotated[
-    str, StringConstraints(min_length=1, max_length=1024), Field(json_schema_extra=_OBJECT)
-]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=1024), Field(json_schema_extra=_OBJECT)]
 Style = Annotated[Reference, AfterValidator(_known)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -60,11 +58,15 @@ class StylizeParams(Params):
     styles: tuple[Style, ...] = Field(
         min_length=1,
         max_length=MAX_STYLES,
-        description="names of the built-in gallery (" + ", ".join(GALLERY) + "), keys of objects, or files of "
+        description="names of the built-in gallery ("
+        + ", ".join(GALLERY)
+        + "), keys of objects, or files of "
         "uploads (upl_.../page/place)",
     )
     style_weights: tuple[Weight, ...] | None = Field(
-        None, max_length=MAX_STYLES, description="how much of each style is mixed in; equal parts if not given"
+        None,
+        max_length=MAX_STYLES,
+        description="how much of each style is mixed in; equal parts if not given",
     )
     alpha: Share | None = Field(
         None, description="weight of the picture's own state; 1 - beta if only that is given"
@@ -85,7 +87,7 @@ class StylizeParams(Params):
         ge=0.5,
         le=4,
         allow_inf_nan=False,
-        description="size of strokes: painted at 1 / stroke_scale of the size, then brought to the size again",
+        description="size of strokes: painted at 1 / stroke_scale of the size, then resized to it",
     )
     mask: tuple[Reference, ...] = Field(
         (),
@@ -96,7 +98,10 @@ class StylizeParams(Params):
     )
     mask_feather_px: int = Field(8, ge=0, le=512, description="how softly regions meet")
     max_side_px: int | None = Field(
-        None, ge=16, le=65_500, description="make larger pictures smaller first; smaller ones stay as they are"
+        None,
+        ge=16,
+        le=65_500,
+        description="make larger pictures smaller first; smaller ones stay as they are",
     )
     format: Literal["auto", "png", "jpeg", "webp", "tiff"] = Field(
         "auto", description="format of the output; auto: JPEG, or PNG where the picture has transparency"
@@ -115,7 +120,9 @@ class StylizeParams(Params):
         if weights is None or styles is None:
             return weights
         if len(weights) != len(styles):
-            raise ValueError(f"give one weight a style: there are {len(styles)} styles and {len(weights)} weights")
+            raise ValueError(
+                f"give one weight a style: there are {len(styles)} styles and {len(weights)} weights"
+            )
         if not math.fsum(weights) > 0:
             raise ValueError("one weight at least must be above 0")
         return weights
@@ -140,7 +147,8 @@ class StylizeParams(Params):
         styles = info.data.get("styles")
         if mask and styles is not None and len(mask) not in (1, len(styles)):
             raise ValueError(
-                f"give one label image, or one mask a style: there are {len(styles)} styles and {len(mask)} masks"
+                f"give one label image, or one mask a style: there are {len(styles)} styles"
+                f" and {len(mask)} masks"
             )
         if mask and info.data.get("style_weights") is not None:
             raise ValueError("give mask or style_weights, not both")
@@ -151,7 +159,7 @@ class StylizeParams(Params):
         return (*(style for style in self.styles if not in_gallery(style)), *self.mask)
 
     def mix(self) -> tuple[float, float]:
-        """alpha and beta."""
+        """How much of the picture itself (alpha) and of the styles (beta)."""
         if self.strength is not None:
             return 1 - self.strength, self.strength
         if self.alpha is not None:
