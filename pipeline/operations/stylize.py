@@ -21,7 +21,7 @@ _UPLOAD = "upl_"
 
 
 def in_gallery(style: str) -> bool:
-    """Whether a style is a name of the gallery: those have neither dots nor slashes; keys have one or both."""
+    """Whether a style is a name of the gallery: a word without dots and slashes, as no key should be."""
     return _NAME.fullmatch(style) is not None and not style.startswith(_UPLOAD)
 
 
