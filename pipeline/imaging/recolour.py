@@ -16,24 +16,19 @@ _LEAST_VARIANCE = 1e-4  # of colours in [0, 1]: a picture of one colour has no d
 Pixels = NDArray[np.uint8]
 
 
-def with_luma_of(content: Pixels, painted: Pixels) -> Pixels:
-    """The content's chroma (Cb, Cr) with the painted picture's luma.
+def give_colours(content: Pixels, painted: Pixels) -> None:
+    """Leaves a painted picture its luma and gives it the content's chroma (Cb, Cr).
 
     Args:
         content: uint8 (H, W, 3).
-        painted: The same size.
-
-    Returns:
-        uint8 (H, W, 3); where the content's planes are equal, so are these.
+        painted: The same size, changed in place; where the content's planes are equal, so are its.
     """
-    kept = np.empty_like(content)
     for top in range(0, content.shape[0], _STRIP_PX):
         rows = slice(top, top + _STRIP_PX)
         ours, theirs = content[rows].astype(np.float32), painted[rows].astype(np.float32)
         # Cb and Cr are differences to luma: the same step in all three channels leaves them as they are.
         step = (theirs - ours) @ _LUMA
-        kept[rows] = np.rint(ours + step[..., None]).clip(0, 255)
-    return kept
+        painted[rows] = np.rint(ours + step[..., None]).clip(0, 255)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from pipeline.core.errors import MaskMismatch
 from pipeline.imaging.resize import Size
 
 CELL_PX = 4
+_STRIP_PX = 256
 _RATIO_TOLERANCE = 0.01  # of the mask's height, beside one pixel of rounding
 
 Plane = NDArray[np.uint8]
@@ -74,16 +75,20 @@ def regions_of(masks: Sequence[Plane], styles: int, size: Size, feather_px: floa
     return Regions(size, maps)
 
 
-def lay_over(content: Plane, painted: Plane, regions: Regions, strip_px: int = 256) -> Plane:
-    """The content where no mask is, the painted picture where one is; both uint8 (H, W, 3)."""
+def lay_over(content: Plane, painted: Plane, regions: Regions) -> None:
+    """Puts the content back where no mask is.
+
+    Args:
+        content: uint8 (H, W, 3).
+        painted: The same size, changed in place.
+        regions: Of that size.
+    """
     width, height = regions.size
-    mixed = np.empty_like(content)
-    for top in range(0, height, strip_px):
-        bottom = min(top + strip_px, height)
+    for top in range(0, height, _STRIP_PX):
+        bottom = min(top + _STRIP_PX, height)
         covered = regions.weights((0, top, width, bottom)).sum(axis=0).clip(0, 1)[..., None]
         below = content[top:bottom].astype(np.float32)
-        mixed[top:bottom] = np.rint(below + covered * (painted[top:bottom] - below))
-    return mixed
+        painted[top:bottom] = np.rint(below + covered * (painted[top:bottom] - below))
 
 
 def _check_ratio(mask: Plane, size: Size, name: str) -> None:

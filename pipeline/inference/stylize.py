@@ -15,7 +15,7 @@ from pipeline.imaging.decode import DecodedImage
 from pipeline.imaging.encode import CONTENT_TYPES, EncodedFormat, encode_image, preview
 from pipeline.imaging.formats import EXTENSIONS
 from pipeline.imaging.hidden import fill_hidden
-from pipeline.imaging.recolour import palette_of, with_luma_of
+from pipeline.imaging.recolour import give_colours, palette_of
 from pipeline.imaging.regions import Regions, lay_over, regions_of
 from pipeline.imaging.resize import resized, scaled, size_within
 from pipeline.inference.images import Images, in_srgb
@@ -106,9 +106,9 @@ class Stylizer:
         del study, content
         painted = resized(painted, size)
         if params.preserve_colors == "luma":
-            painted = with_luma_of(image.pixels, painted)
+            give_colours(image.pixels, painted)
         if regions is not None:
-            painted = lay_over(image.pixels, painted, regions)
+            lay_over(image.pixels, painted, regions)
         watch.lap("paint")
         return _Painting(painted, styles, encoded, windows)
 
