@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.artifact import BUILT_IN
 from pipeline.core.errors import InvalidInput, UnusableObject
-from pipeline.core.operation import FetchedObject, Memo
+from pipeline.core.operation import FetchedObject, Limits, Memo
+from pipeline.imaging.decode import decode_image
 from pipeline.imaging.hidden import fill_hidden
 from pipeline.imaging.recolour import Palette, with_palette
 from pipeline.imaging.resize import resized, size_within
@@ -41,11 +42,13 @@ class Style:
         name: What the receipt calls it.
         label: What messages call it.
         file: Its file.
+        built_in: It is one of ours: limits on what users send are not for it.
     """
 
     name: str
     label: str
     file: FetchedObject
+    built_in: bool = False
 
 
 class Styles:
@@ -61,7 +64,7 @@ class Styles:
         """A style of the built-in gallery."""
         with self._lock:
             if name not in self._gallery:
-                self._gallery[name] = Style(name, f"style {name!r}", _gallery_file(name))
+                self._gallery[name] = Style(name, f"style {name!r}", _gallery_file(name), built_in=True)
             return self._gallery[name]
 
     def vector(self, style: Style) -> tuple[Floats, bool]:
@@ -96,7 +99,10 @@ class Styles:
         Raises:
             UnusableObject: It is not an image.
         """
-        image = read_object(self._images.read, style.file.data, style.label)
+        if style.built_in:
+            image = decode_image(style.file.data, Limits())
+        else:
+            image = read_object(self._images.read, style.file.data, style.label)
         pixels = fill_hidden(image.pixels, image.alpha)
         return resized(pixels, size_within((image.width_px, image.height_px), SIDE_PX))
 

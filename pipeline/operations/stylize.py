@@ -56,8 +56,8 @@ class StylizeParams(Params):
     )
 
     styles: tuple[Style, ...] = Field(
-        min_length=1,
         max_length=MAX_STYLES,
+        json_schema_extra={"minItems": 1},  # checked below: pydantic would count what is left of wrong ones
         description="names of the built-in gallery ("
         + ", ".join(GALLERY)
         + "), keys of objects, or files of "
@@ -112,6 +112,13 @@ class StylizeParams(Params):
         max_length=2,
         description="metadata to keep byte for byte: icc, exif; without it, colours are sRGB",
     )
+
+    @field_validator("styles")
+    @classmethod
+    def _some(cls, styles: tuple[str, ...]) -> tuple[str, ...]:
+        if not styles:
+            raise ValueError("name one style at least")
+        return styles
 
     @field_validator("style_weights")
     @classmethod
