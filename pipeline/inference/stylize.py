@@ -56,10 +56,14 @@ class Stylizer:
         watch = Stopwatch()
         image = self._prepared(self._images.read(item.data, keep_profile="icc" in params.keep), params)
         watch.lap("read")
-        before = preview(image.pixels, icc_profile=image.space) if item.sample else b""
+        previews = {}
+        if item.sample:
+            previews["before"] = preview(image.pixels, icc_profile=image.space)
+            watch.lap("preview")
         painting = self._painted(item, image, params, watch)
         image = replace(image, pixels=painting.pixels)
-        after = preview(image.pixels, icc_profile=image.space) if item.sample else b""
+        if item.sample:
+            previews["after"] = preview(image.pixels, icc_profile=image.space)
         chosen = _format(params, image)
         data = encode_image(
             image.pixels,
@@ -76,7 +80,7 @@ class Stylizer:
             data=data,
             extension=EXTENSIONS[chosen],
             content_type=CONTENT_TYPES[chosen],
-            previews={"before": before, "after": after} if item.sample else {},
+            previews=previews,
         )
 
     def _prepared(self, image: DecodedImage, params: StylizeParams) -> DecodedImage:
