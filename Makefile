@@ -8,13 +8,13 @@ LOCKS := requirements
 STYLE_ARTIFACTS := $(wildcard pipeline/artifacts/stylization*)
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench bench-codec bench-compress bench-style fmt types imports lock clean
+.PHONY: help demo test check bench bench-codec bench-compress bench-stylize bench-style fmt types imports lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to end on this machine; results in demo-output/
-	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
+demo: $(VENV)/.embedded $(VENV)/.photos ## compress and paint real photos, start to end on this machine; results in demo-output/
+	@$(BIN)/python -m examples.demo --photos $(VENV)/photos -o demo-output
 
 test: $(VENV)/.train ## install what the tests need, run every test
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -25,7 +25,7 @@ check: $(VENV)/.train $(VENV)/.check ## lint, format, types, import rules: what 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency, bulk compression, memory
+bench: $(VENV)/.test ## run the benchmarks: scaling, overhead, latency, bulk work, memory
 	@$(BIN)/python -m pytest tests/benchmarks -m benchmarks -s
 
 bench-codec: $(VENV)/.bench ## compare the codec with JPEG, WebP, AVIF and JPEG XL on the pictures of IMAGES=DIR
@@ -34,6 +34,9 @@ bench-codec: $(VENV)/.bench ## compare the codec with JPEG, WebP, AVIF and JPEG 
 
 bench-compress: $(VENV)/.test ## a bulk job of 1,000 photos (of IMAGES=DIR) against a bare loop over the codec
 	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_compress.py -m benchmarks -s
+
+bench-stylize: $(VENV)/.test ## a bulk job of 500 photos (of IMAGES=DIR) in one style against a bare loop over the networks
+	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_stylize.py -m benchmarks -s
 
 bench-style: $(VENV)/.train ## the board of style transfer; DATA=DIR holds photos, paintings and weights
 	@test -n "$(DATA)" || { echo "name the folder of photos, paintings and weights: make bench-style DATA=DIR"; exit 2; }

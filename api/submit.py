@@ -17,6 +17,7 @@ from api.jobs import Standing, find_job, load_decision
 from api.schemas import JobRequest
 from api.services import Services
 from api.validate import (
+    ObjectCheck,
     checked_inputs,
     checked_output_prefix,
     checked_step,
@@ -80,6 +81,7 @@ def _specify(
     services: Services, caller: Caller, request: JobRequest, *, job_id: str, request_id: str
 ) -> tuple[JobSpec, Decision]:
     operation, step = checked_step(services.registry, request)
+    ObjectCheck(services.store, caller).check(operation, step.params)
     inputs = checked_inputs(services.store, caller, request, operation, step)
     decision = Decision(
         paused=request.paused,

@@ -7,7 +7,9 @@ are the planner's to check.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,7 +17,14 @@ from api.auth import Caller
 from api.errors import FieldError, fields_invalid, invalid, validation_fields
 from api.schemas import JobRequest
 from pipeline.core.artifact import built_in_digest
-from pipeline.core.errors import ArtifactNotFound, Fault, InvalidInput, UnsupportedSteps, UploadNotFound
+from pipeline.core.errors import (
+    ArtifactNotFound,
+    Fault,
+    InvalidInput,
+    ObjectNotFound,
+    UnsupportedSteps,
+    UploadNotFound,
+)
 from pipeline.core.jobs import (
     MAX_INTERACTIVE_ITEMS,
     InlineManifestInput,
@@ -31,6 +40,7 @@ from pipeline.core.keys import UploadKeys
 from pipeline.core.ledger import Ledger
 from pipeline.core.operation import Device, Operation
 from pipeline.core.queue import queue_name
+from pipeline.core.references import uploaded_file
 from pipeline.core.storage import ObjectStore
 from pipeline.core.uploads import UploadPage, check_upload_id
 from pipeline.operations import Registry
@@ -54,6 +64,43 @@ def checked_step(registry: Registry, request: JobRequest) -> tuple[Operation, St
     if problems:
         raise fields_invalid(problems)
     return operation, step
+
+
+class ObjectCheck:
+    """Whether objects that a request names one by one (inputs, styles, masks) may be read by this caller."""
+
+    def __init__(self, store: ObjectStore, caller: Caller) -> None:
+        self._store, self._caller = store, caller
+        self._declared: dict[tuple[str, int], int] = {}  # files of each upload's page that was looked at
+
+    def check(self, operation: Operation, params: Mapping[str, Any]) -> None:
+        """Checks what valid params name: each key within reach, each file of an upload declared.
+
+        Raises:
+            InvalidInput: A reference is no key.
+            Forbidden: It is out of the caller's reach.
+            UploadNotFound: No such file of an upload of the caller's.
+        """
+        for reference in operation.params.model_validate(params).objects():
+            self.readable(reference)
+
+    def readable(self, reference: str) -> str:
+        """The reference, a key in its normal form; raises as `check`."""
+        file = uploaded_file(reference)
+        if file is None:
+            return self._caller.readable(reference)
+        if file.place >= self._files(file.upload_id, file.page):
+            raise UploadNotFound(f"no such file was declared: {reference!r}")
+        return reference
+
+    def _files(self, upload_id: str, page: int) -> int:
+        if (upload_id, page) not in self._declared:
+            try:
+                found = self._store.get(UploadKeys(self._caller.owner, upload_id).page(page))
+            except ObjectNotFound:
+                raise UploadNotFound(f"no upload {upload_id!r} with a page {page}") from None
+            self._declared[upload_id, page] = len(UploadPage.model_validate_json(found).files)
+        return self._declared[upload_id, page]
 
 
 def _param_errors(
@@ -86,7 +133,7 @@ def checked_inputs(
             inputs = KeysInput(keys=[caller.readable(key) for key in inputs.keys])
         case InlineManifestInput():
             count = len(inputs.items)
-            inputs = InlineManifestInput(items=_checked_items(caller, inputs.items, operation, step))
+            inputs = InlineManifestInput(items=_checked_items(store, caller, inputs.items, operation, step))
         case PrefixInput():
             inputs = PrefixInput(prefix=caller.readable_prefix(inputs.prefix))
         case ManifestInput():
@@ -113,9 +160,10 @@ def _upload_count(store: ObjectStore, keys: UploadKeys) -> int:
 
 
 def _checked_items(
-    caller: Caller, items: list[ManifestLine], operation: Operation, step: Step
+    store: ObjectStore, caller: Caller, items: list[ManifestLine], operation: Operation, step: Step
 ) -> list[ManifestLine]:
     problems: list[FieldError] = []
+    objects = ObjectCheck(store, caller)
     seen: set[str] = set()
     checked = []
     for number, item in enumerate(items):
@@ -124,10 +172,14 @@ def _checked_items(
         seen.add(item.custom_id)
         if item.params:
             place = ("inputs", "items", number, "params")
-            problems += _param_errors(operation, {**step.params, **item.params}, place)
+            merged = {**step.params, **item.params}
+            found = _param_errors(operation, merged, place)
+            if not found:
+                objects.check(operation, merged)
+            problems += found
         if len(problems) >= MAX_FIELD_ERRORS:
             break
-        checked.append(item.model_copy(update={"input": caller.readable(item.input)}))
+        checked.append(item.model_copy(update={"input": objects.readable(item.input)}))
     if problems:
         raise fields_invalid(problems)
     return checked

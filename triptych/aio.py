@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 
 from pipeline.core.jobs import Inputs, ResultLine, Step
-from triptych import fetching, uploads, watching
+from triptych import attached, fetching, uploads, watching
 from triptych.local import LocalFile, look_at
 from triptych.models import Job, JobPage, OperationInfo, OperationList
 from triptych.transport import Transport
@@ -74,6 +74,13 @@ class AsyncClient:
         found = [file if isinstance(file, LocalFile) else look_at(file) for file in files]
         return await uploads.upload(self._transport, found, resume=resume, on_progress=on_progress)
 
+    async def attach(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Uploads every path (`pathlib.Path`) among the params, and puts its name in the upload in its place.
+
+        `create_job` does it by itself; do it before to repeat a request with an Idempotency-Key of yours.
+        """
+        return await attached.attach(self._transport, params)
+
     # -- jobs ---------------------------------------------------------------------------------------
     async def create_job(
         self,
@@ -95,7 +102,7 @@ class AsyncClient:
         Args:
             operation: What to do with every input.
             inputs: An upload's `inputs`, or keys, a prefix or a manifest of the bucket.
-            params: Params of the operation.
+            params: Params of the operation. A `pathlib.Path` among them is a local file: it is uploaded.
             idempotency_key: The same key with the same request gives the same job. Without one, only the
                 tries of this one call are the same job.
             name: For people.
@@ -106,8 +113,9 @@ class AsyncClient:
             expires_at: Cancel it then.
             output_prefix: Put outputs there in the bucket.
         """
+        attached_params = await self.attach(params or {})
         body: dict[str, Any] = {
-            "steps": [Step(operation=operation, params=dict(params or {})).model_dump()],
+            "steps": [Step(operation=operation, params=attached_params).model_dump()],
             "inputs": inputs.model_dump(exclude_none=True),
             "class": "interactive" if interactive else "bulk",
             "device": device,

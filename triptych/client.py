@@ -133,6 +133,10 @@ class Client:
         """Uploads files, eight at a time, in the order given."""
         return self._run(self._client.upload, files, resume=resume, on_progress=on_progress)
 
+    def attach(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Uploads every path among the params; see `AsyncClient.attach`."""
+        return self._run(self._client.attach, params)
+
     # -- jobs ---------------------------------------------------------------------------------------
     def create_job(
         self,

@@ -13,6 +13,7 @@ from pipeline.core.settings import Settings
 from pipeline.core.storage import ObjectStore
 from pipeline.inference.artifacts import find_codec_artifact, load_artifact
 from pipeline.operations import Registry
+from workers.memo import StoreMemo
 
 log = get_logger(__name__)
 KEPT = 8  # as many model versions as jobs in flight may have pinned; the one used longest ago goes
@@ -65,6 +66,7 @@ class Handlers:
             limits=settings.limits,
             artifacts={n: load_artifact(n, digests[n], self._store, cache) for n in operation.artifacts},
             find_artifact=lambda start: find_codec_artifact(start, self._store, cache),
+            memo=StoreMemo(self._store),
         )
         handler = resolve_handler(operation)(context)
         handler.warm_up()

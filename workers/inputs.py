@@ -19,9 +19,10 @@ from pipeline.core.jobs import (
     PrefixInput,
     UploadInput,
 )
-from pipeline.core.keys import UploadKeys, check_key
+from pipeline.core.keys import UploadKeys
 from pipeline.core.operation import Operation
 from pipeline.core.params import merged_params
+from pipeline.core.references import object_key
 from pipeline.core.storage import ObjectStore
 from pipeline.core.uploads import UploadPage
 
@@ -120,8 +121,9 @@ def _parsed(index: int, number: int, line: bytes, spec: JobSpec, operation: Oper
 
 def _item(index: int, line: ManifestLine, spec: JobSpec, operation: Operation) -> Item:
     try:
-        key = check_key(line.input, spec.read_prefixes)
-        merged_params(operation, spec.steps[0].params, line.params)
+        key = object_key(line.input, spec.owner, spec.read_prefixes)
+        for reference in merged_params(operation, spec.steps[0].params, line.params).objects():
+            object_key(reference, spec.owner, spec.read_prefixes)
     except TriptychError as error:
         return _broken(index, line.custom_id, error)
     return Item(index=index, custom_id=line.custom_id, input=key, params=line.params)

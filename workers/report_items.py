@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from pipeline.core.jobs import ResultLine
 from workers.report_words import flat, number, plain, shown_name, size
@@ -16,7 +17,7 @@ ROLES = ("before", "after")  # these first, in this order
 # Shown in a card's line of facts, so not again in its table.
 IN_LINE = (
     *("width_px", "height_px", "bytes_in", "bytes_out", "bpp", "ratio"),
-    *("measured", "psnr_db", "ms_ssim", "kept_original"),
+    *("measured", "psnr_db", "ms_ssim", "kept_original", "styles", "alpha", "beta"),
 )
 
 
@@ -65,7 +66,7 @@ def _pixels(line: ResultLine) -> str:
 
 def _pictures(row: ReportRow) -> str:
     roles = [role for role in ROLES if role in row.previews] + sorted(set(row.previews) - set(ROLES))
-    labels = {"before": "original", "after": "decoded" if "bpp" in (row.line.receipt or {}) else "result"}
+    labels = {"before": "original", "after": _made(row.line.receipt or {})}
     figures = [
         f'<figure><img alt="{escape(labels.get(role, role))}" loading="lazy" '
         f'src="data:{kind};base64,{base64.b64encode(row.previews[role]).decode()}">'
@@ -74,6 +75,11 @@ def _pictures(row: ReportRow) -> str:
         if (kind := _image_type(row.previews[role]))
     ]
     return f'<div class="pair">{"".join(figures)}</div>' if figures else ""
+
+
+def _made(receipt: Mapping[str, Any]) -> str:
+    """What to call the picture that came out."""
+    return "decoded" if "bpp" in receipt else "stylized" if "styles" in receipt else "result"
 
 
 def _image_type(data: bytes) -> str:
@@ -103,6 +109,9 @@ def _facts(line: ResultLine) -> list[str]:
         facts.append(f"MS-SSIM <b>{ms_ssim:.4f}</b>")
     if receipt.get("kept_original"):
         facts.append("<b>original kept</b>")
+    if isinstance(styles := receipt.get("styles"), list):
+        facts.append(f"in the style of <b>{escape(', '.join(map(str, styles)))}</b>")
+        facts += [f"{name} <b>{plain(receipt[name])}</b>" for name in ("alpha", "beta") if name in receipt]
     return facts
 
 

@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.core.errors import InputMissing, ObjectNotFound
@@ -19,7 +20,7 @@ from pipeline.core.jobs import Item, JobSpec, ResultLine
 from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import Finish, Lease
 from pipeline.core.logs import bound, get_logger
-from pipeline.core.operation import Handler, ItemInput, ItemOutput, Operation, Params
+from pipeline.core.operation import Handler, ItemInput, ItemOutput, Operation
 from pipeline.core.params import merged_params
 from workers.outputs import Outputs
 from workers.pulse import Hand
@@ -27,6 +28,20 @@ from workers.retry import Fate, code_of, fate_of, message_of, patiently
 from workers.runtime import Runtime
 
 AHEAD = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Fetched:
+    """All that a handler needs for an item.
+
+    Attributes:
+        seconds: That fetching the input took.
+    """
+
+    given: ItemInput
+    seconds: float
+
+
 log = get_logger(__name__)
 
 
@@ -82,6 +97,7 @@ class ShardRun:
     def __init__(self, runtime: Runtime, hand: Hand, spec: JobSpec) -> None:
         self._runtime = runtime
         self._hand = hand
+        self._spec = spec
         self._step = spec.steps[0]
         self._operation: Operation = runtime.registry.get(self._step.operation)
         self._handler: Handler = runtime.handlers.get(self._operation, spec.artifacts)
@@ -110,8 +126,8 @@ class ShardRun:
                 yield ahead.popleft()
         yield from ahead
 
-    def _fetch(self, item: Item) -> ResultLine | tuple[bytes, float]:
-        """The item's bytes and the seconds that they took, or its line if it has one already."""
+    def _fetch(self, item: Item) -> ResultLine | Fetched:
+        """What the handler needs of the store, or the item's line if it has one already."""
         if self._hand.stopped:
             return _line(item, "cancelled")
         if item.error is not None or item.input is None:
@@ -119,15 +135,20 @@ class ShardRun:
             return _line(item, "failed", error=error)
         if self._look_first and (adopted := patiently(lambda: self._outputs.find(item), give_up=self._over)):
             return adopted
-        if not self._operation.reads_input:
-            return b"", 0.0
+        params = merged_params(self._operation, self._step.params, item.params)
         started = time.monotonic()
-        key, limit = item.input, self._runtime.settings.max_input_bytes
+        data = self._input(item.input) if self._operation.reads_input else b""
+        seconds = time.monotonic() - started
+        objects = self._runtime.related.fetch(self._spec, params, give_up=self._over)
+        given = ItemInput(data, name=item.custom_id, params=params, sample=item.sample, objects=objects)
+        return Fetched(given, seconds)
+
+    def _input(self, key: str) -> bytes:
+        limit = self._runtime.settings.max_input_bytes
         try:
-            data = patiently(lambda: self._runtime.store.get(key, max_bytes=limit), give_up=self._over)
+            return patiently(lambda: self._runtime.store.get(key, max_bytes=limit), give_up=self._over)
         except ObjectNotFound:
             raise InputMissing(f"no object {key!r}") from None
-        return data, time.monotonic() - started
 
     def _one(self, item: Item, fetched: Future[Any]) -> Future[ResultLine]:
         """Decodes, infers and encodes one item here, and hands the output to the io threads."""
@@ -138,14 +159,12 @@ class ShardRun:
                     return _done(found)
                 if self._hand.stopped:
                     return _done(_line(item, "cancelled"))
-                output = self._compute(item, found[0])
+                output = self._compute(item, found.given)
             except Exception as error:  # noqa: BLE001 - any error is this item's, never its shard's
                 return _done(self._failed(item, error))
-        return self._runtime.io.submit(self._store, item, output, len(found[0]), found[1])
+        return self._runtime.io.submit(self._store, item, output, len(found.given.data), found.seconds)
 
-    def _compute(self, item: Item, data: bytes) -> ItemOutput:
-        params: Params = merged_params(self._operation, self._step.params, item.params)
-        given = ItemInput(data=data, name=item.custom_id, params=params, sample=item.sample)
+    def _compute(self, item: Item, given: ItemInput) -> ItemOutput:
         if self._operation.native:
             patiently(lambda: self._hand.native(item.index), give_up=self._over)
         return patiently(lambda: self._handler.run(given), give_up=self._over)

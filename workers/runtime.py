@@ -23,6 +23,7 @@ from pipeline.operations import Registry
 from workers.gate import QuietGate
 from workers.handlers import Handlers
 from workers.pulse import Pulse
+from workers.related import Related
 from workers.watchdog import Watchdog
 
 
@@ -38,6 +39,7 @@ class Runtime:
     sender: Sender
     registry: Registry
     handlers: Handlers
+    related: Related
     gate: QuietGate
     watchdog: Watchdog
     pulse: Pulse
@@ -79,6 +81,7 @@ def make_runtime(settings: Settings) -> Runtime:
         sender=Sender(app, ledger),
         registry=registry,
         handlers=Handlers(settings, store, registry),
+        related=Related(store, settings.max_input_bytes),
         gate=QuietGate(),
         watchdog=watchdog,
         pulse=Pulse(ledger, beat, watchdog, every_s=settings.pulse_s, health_file=settings.health_file),

@@ -5,7 +5,8 @@
     │ ├ InvalidParams         InvalidManifest    UnsupportedSteps   InvalidCursor
     │ ├ UnsupportedFormat     UndecodableImage   ImageTooLarge      InputTooLarge
     │ ├ InputMissing          OutputExists       CorruptBitstream   UnknownOperation
-    │ └ TargetUnreachable     BodyTooLarge
+    │ ├ TargetUnreachable     BodyTooLarge
+    │ └ UnusableObject        MaskMismatch
     ├ AccessDenied            Unauthenticated, Forbidden
     ├ NotFound                JobNotFound, UploadNotFound, ObjectNotFound, ArtifactNotFound
     ├ Conflict                IllegalTransition, JobNotFinished, IdempotencyMismatch, ObjectExists
@@ -117,6 +118,18 @@ class TargetUnreachable(InvalidInput):
     """No quality is small enough, or none is close enough to the original."""
 
     code = "target_unreachable"
+
+
+class UnusableObject(InvalidInput):
+    """An object that the params name (a style, a mask) is missing, or is not what it should be."""
+
+    code = "unusable_object"
+
+
+class MaskMismatch(InvalidInput):
+    """The mask does not fit the picture or the styles."""
+
+    code = "mask_mismatch"
 
 
 class BodyTooLarge(InvalidInput):

@@ -6,6 +6,7 @@ active/<job id>                      a job that has not ended
 index/<owner>/<time, newest first>-<job id>   what `GET /v1/jobs` lists
 auth/<sha256>.json                   an API key
 artifacts/<name>/<digest>/<file>     an exported model
+artifacts/memo-<kind>/<model>/<sha256>        what a model made of some bytes, for other workers
 owners/<owner>/...                   what a user's key reaches unless told otherwise
 """
 
@@ -144,6 +145,10 @@ def parse_index_key(key: str) -> str:
 
 def artifact_prefix(name: str, digest: str) -> str:
     return f"{ARTIFACTS}{name}/{digest}/"
+
+
+def memo_key(kind: str, model: str, sha256: str) -> str:
+    return f"{ARTIFACTS}memo-{kind}/{model}/{sha256}"
 
 
 def owner_prefix(owner: str) -> str:

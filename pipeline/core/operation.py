@@ -6,6 +6,7 @@ loaded without numpy or onnxruntime, and a message carries an operation's name o
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ class Params(BaseModel):
     """Base of every operation's params: unknown names are refused, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def objects(self) -> tuple[str, ...]:
+        """References to what an item with these params needs beside its input: see `core.references`."""
+        return ()
 
 
 class Result(BaseModel):
@@ -90,6 +95,20 @@ class LoadedArtifact:
         return self.directory / self.manifest.files[role].name
 
 
+class Memo(Protocol):
+    """What workers tell each other, through the object store: small results that cost more than they weigh.
+
+    Names are a kind, the digest of the model and the sha256 of what went in, so that nothing is ever stale.
+    Neither method raises when the store is away.
+    """
+
+    def get(self, kind: str, model: str, sha256: str) -> bytes | None:
+        """What somebody has put under this name, or None."""
+
+    def put(self, kind: str, model: str, sha256: str, data: bytes) -> None:
+        """Puts a result, if it can."""
+
+
 @dataclass(frozen=True)
 class HandlerContext:
     """What a worker process gives every handler it makes.
@@ -101,6 +120,7 @@ class HandlerContext:
         device_index: Which GPU.
         find_artifact: Finds the artifact that wrote a file by the first half of its digest, hex; raises
             ArtifactNotFound. None: only what is built in can be found.
+        memo: Shared with other workers; None where there is no store.
     """
 
     device: Device
@@ -108,6 +128,24 @@ class HandlerContext:
     limits: Limits = Limits()
     device_index: int = 0
     find_artifact: Callable[[str], LoadedArtifact] | None = None
+    memo: Memo | None = None
+
+
+@dataclass(frozen=True)
+class FetchedObject:
+    """An object that params name beside the input.
+
+    Attributes:
+        data: Its bytes, at most `Limits.max_bytes`.
+        sha256: Their digest, hex.
+    """
+
+    data: bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FetchedObject:
+        return cls(data, hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -119,12 +157,14 @@ class ItemInput:
         name: The user's own name for it (for messages; never a path to open).
         params: An instance of the operation's params type.
         sample: Whether previews for the report are wanted.
+        objects: What `params.objects()` names, by reference.
     """
 
     data: bytes
     name: str
     params: Params
     sample: bool = False
+    objects: Mapping[str, FetchedObject] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Images:
         if not is_tri(data):
             return decode_image(data, self._limits, keep_profile=keep_profile)
         image = decoded(parse_within(data, self._limits), self._codecs)
-        return image if keep_profile or image.space is None else _in_srgb(image)
+        return image if keep_profile or image.space is None else in_srgb(image)
 
 
 def parse_within(data: bytes, limits: Limits) -> TriFile:
@@ -138,7 +138,8 @@ def _alpha(file: TriFile) -> NDArray[np.uint8] | None:
     return None if packed is None else unpack_alpha(packed, file.height_px, file.width_px)
 
 
-def _in_srgb(image: DecodedImage) -> DecodedImage:
+def in_srgb(image: DecodedImage) -> DecodedImage:
+    """A picture that was left in the space of its profile, in sRGB."""
     stored = Image.fromarray(image.pixels)
     srgb, note = to_srgb(stored.getchannel(0) if image.is_grey else stored, image.space)
     return replace(

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.core.errors import UnknownOperation
 from pipeline.core.operation import Operation
-from pipeline.operations import compress, decompress
+from pipeline.operations import compress, decompress, stylize
 
-ALL: tuple[Operation, ...] = (compress.OPERATION, decompress.OPERATION)
+ALL: tuple[Operation, ...] = (compress.OPERATION, decompress.OPERATION, stylize.OPERATION)
 
 
 class Registry:

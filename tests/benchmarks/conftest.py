@@ -51,7 +51,9 @@ def cpu_of(fleet: Fleet, servers: Mapping[str, int] = MappingProxyType({})) -> d
 @pytest.fixture(scope="session", autouse=True)
 def facts() -> None:
     """Says once where these numbers come from."""
-    print(f"\nmachine: {machine()}\ncompression artifact: {built_in_digest('compression')}")
+    print(f"\nmachine: {machine()}")
+    for name in ("compression", "stylization"):
+        print(f"{name} artifact: {built_in_digest(name)}")
 
 
 @pytest.fixture

@@ -19,18 +19,21 @@ from tests.support.servers import ROOT
 
 SIDE_PX = 10_000
 MOST_BYTES = 1.5e9
+COARSE = {"styles": ["wave"], "stroke_scale": 4, "preserve_colors": "luma", "format": "png"}
 
 
 @pytest.mark.timeout(1200)
 def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """100 MP: JPEG to .tri and .tri to PNG in less than 1.5 GB resident each."""
+    """100 MP: JPEG to .tri, .tri to PNG, and JPEG painted, in less than 1.5 GB resident each."""
     picture = tmp_path / "picture.jpg"
     part = landscape(SIDE_PX // 10, SIDE_PX // 10)
     Image.fromarray(np.tile(part, (10, 10, 1))).save(picture, quality=90)
-    coded, back = tmp_path / "picture.tri", tmp_path / "picture.png"
+    coded, back, painted = (tmp_path / name for name in ("picture.tri", "picture.png", "painted.jpg"))
     measured = {
         "compress": one_item("compress", {"quality": 50}, picture, coded),
         "decompress": one_item("decompress", {"format": "png"}, coded, back),
+        "stylize": one_item("stylize", {"styles": ["wave"]}, picture, painted),
+        "stylize, coarse, own colours": one_item("stylize", COARSE, picture, tmp_path / "coarse.png"),
     }
     rows = [
         [name, one["peak_bytes"] / 1e6, one["cpu_s"], json.dumps(one["receipt"]["seconds"])]
@@ -38,8 +41,9 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     print(table("100 MP in a process of its own", ("", "peak MB", "CPU s", "seconds a stage"), rows))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    with Image.open(back) as decoded:
-        assert decoded.size == (SIDE_PX, SIDE_PX)
+    for path in (back, painted):
+        with Image.open(path) as image:
+            assert image.size == (SIDE_PX, SIDE_PX)
     assert max(one["peak_bytes"] for one in measured.values()) < MOST_BYTES
 
 

@@ -24,6 +24,7 @@ from pipeline.core.jobs import (
     Decision,
     JobSpec,
     KeysInput,
+    ManifestInput,
     PrefixInput,
     ResultLine,
     Step,
@@ -164,16 +165,19 @@ class Fleet:
     def submit(
         self,
         operation: str,
-        inputs: Iterable[str] | str,
+        inputs: Iterable[str] | str | ManifestInput,
         params: Mapping[str, Any] | None = None,
         *,
         owner: str = "ann",
         enter: bool = True,
     ) -> str:
-        """Submits a job as the API does (which has tests of its own): keys, or a prefix to list."""
+        """Submits a job as the API does (which has tests of its own): keys, a prefix to list, a manifest."""
         job_id = new_job_id()
-        if isinstance(inputs, str):
-            form: PrefixInput | KeysInput = PrefixInput(prefix=inputs)
+        form: PrefixInput | KeysInput | ManifestInput
+        if isinstance(inputs, ManifestInput):
+            form = inputs
+        elif isinstance(inputs, str):
+            form = PrefixInput(prefix=inputs)
         else:
             form = KeysInput(keys=list(inputs))
         known = Registry(self.settings.extra_operation_modules).get(operation)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from triptych.models import OperationInfo
@@ -47,7 +49,10 @@ def add_params(parser: argparse.ArgumentParser, operation: OperationInfo) -> Non
 
 
 def given_params(options: argparse.Namespace) -> dict[str, Any]:
-    """The params that were given, and no others: the server knows the defaults."""
+    """The params that were given, and no others: the server knows the defaults.
+
+    Local files are paths, for the client's `attach`.
+    """
     named = {key[len(DEST) :]: value for key, value in vars(options).items() if key.startswith(DEST)}
     return {**named, **dict(options.more_params)}
 
@@ -98,6 +103,8 @@ def _reader(spec: Schema) -> Callable[[str], Any]:
 
 def _convert(spec: Schema, text: str) -> Any:
     kind = spec.get("type")
+    if spec.get("format") == "object":
+        return _object(text)
     if kind == "array" and not text.lstrip().startswith("["):
         parts = text.split(",") if text else []
         return [_reader(_part(spec, place))(part.strip()) for place, part in enumerate(parts)]
@@ -112,6 +119,18 @@ def _convert(spec: Schema, text: str) -> Any:
             raise ValueError(text)
         return text.lower() == "true"
     return json.loads(text)
+
+
+def _object(text: str) -> str | Path:
+    """A local file, which the client uploads; anything else is a name or a key, for the server to know.
+
+    A bare word is never a file, so that a folder's contents cannot change what a name means; "./word" is one.
+    """
+    if ("." in text or os.sep in text) and os.path.isfile(text):
+        return Path(text)
+    if text.startswith(("./", "../", "/")):  # keys never do
+        raise argparse.ArgumentTypeError(f"no file {text!r}")
+    return text
 
 
 def _part(spec: Schema, place: int) -> Schema:
@@ -154,6 +173,8 @@ def _metavar(spec: Schema) -> str:
         return "{" + ",".join(map(str, spec["enum"])) + "}"
     if "prefixItems" in spec:
         return ",".join(map(_metavar, spec["prefixItems"]))
+    if spec.get("format") == "object":
+        return "FILE|KEY"
     if spec.get("type") == "array":
         return f"{_metavar(_part(spec, 0))},..."
     return {"integer": "N", "number": "X", "string": "TEXT", "boolean": "BOOL"}.get(

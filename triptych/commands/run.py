@@ -93,9 +93,10 @@ def _job(
 ) -> tuple[Job, Fetched]:
     """Submits, follows and fetches the job; a Ctrl-C cancels it first."""
     key = secrets.token_urlsafe(24)  # with it, asking twice gives the same job
+    params = client.attach(given_params(options))  # before: another upload would make it another request
 
     def create() -> Job:
-        return client.create_job(name, upload.inputs, params=given_params(options), idempotency_key=key)
+        return client.create_job(name, upload.inputs, params=params, idempotency_key=key)
 
     job_id = ""
     try:

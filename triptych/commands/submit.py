@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         job = client.create_job(
             name,
             _inputs(client, options),
-            params=given_params(options),
+            params=client.attach(given_params(options)),
             idempotency_key=options.idempotency_key,
             name=options.name,
             interactive=options.interactive,

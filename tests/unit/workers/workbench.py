@@ -28,6 +28,7 @@ from pipeline.core.settings import Settings
 from pipeline.operations import Registry
 from workers.gate import QuietGate
 from workers.pulse import Hand
+from workers.related import Related
 from workers.runtime import Runtime
 
 JOB = "job_" + "0" * 32
@@ -137,6 +138,7 @@ class Bench:
             sender=None,  # type: ignore[arg-type]
             registry=Registry(["tests.support.operations"]),
             handlers=Given(self.handler),  # type: ignore[arg-type]
+            related=Related(self.store, 1 << 20),
             gate=QuietGate(),
             watchdog=self.watchdog,  # type: ignore[arg-type]
             pulse=None,  # type: ignore[arg-type]
@@ -153,6 +155,7 @@ class Bench:
         store._objects = self.store._objects
         self.store = store
         object.__setattr__(self.runtime, "store", store)
+        object.__setattr__(self.runtime, "related", Related(store, 1 << 20))
 
     def empty_ledger(self) -> MemoryLedger:
         """Redis, emptied, and taken for reconciled."""
