@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.stylization.from_artifact import load_run
 from pipeline.models.stylization.model import StylizationModel
 from pipeline.models.stylization.shape import FAST, STANDARD, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
@@ -131,7 +131,7 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
-        saved = load_checkpoint(recipe.resume) if recipe.resume else None
+        saved = load_run(recipe.resume) if recipe.resume else None
         # A resumed run draws other crops than the first one did.
         self.draws = Draws(recipe, recipe.seed + 10 * (saved["step"] if saved else 0))
         self.perception = Perception(recipe.loss_weights, torch.bfloat16)
