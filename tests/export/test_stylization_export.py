@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -27,7 +28,7 @@ MARKS = {"content": 2.5, "style_shallow": 0.5, "style_deep": 0.4, "ssim": 0.5, "
 
 def network() -> StylizationModel:
     """A small network without training, but with biases: of equal tensors a graph keeps one."""
-    model = untrained(SMALL)
+    model = copy.deepcopy(untrained(SMALL))
     torch.manual_seed(0)
     for value in model.parameters():
         if not value.any():
