@@ -118,6 +118,20 @@ def test_too_large_is_unusable(store: CountingStore) -> None:
         Related(store, 4).fetch(job(), params(STYLE))
 
 
+def test_all_together_are_bounded(store: CountingStore) -> None:
+    """Sixteen large styles are not sixteen times as much memory, kept ones included."""
+    other = "owners/ann/styles/b.jpg"
+    store.put(other, b"other")
+    related = Related(store, 9)
+    for reference in (STYLE, other):
+        assert related.fetch(job(), params(reference))
+    with pytest.raises(UnusableObject, match="more than 9 bytes together"):
+        related.fetch(job(), params(STYLE, other))
+    with pytest.raises(UnusableObject, match=r"b\.jpg.*allowed"):
+        Related(store, 9).fetch(job(), params(STYLE, other))
+    assert list(related.fetch(job(), params(STYLE, STYLE))) == [STYLE]
+
+
 def test_items_get_what_their_params_name(bench: Bench) -> None:
     """Each item its own; one whose object is missing fails alone, by a name."""
 
