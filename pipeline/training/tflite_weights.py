@@ -81,7 +81,7 @@ def _scales(tensor: tflite.Tensor) -> NDArray[np.float32]:
 def _as_torch(stored: NDArray[np.generic], scales: NDArray[np.float32], kind: int) -> NDArray[np.float32]:
     """TensorFlow's layout to torch's: output channels first, height and width last."""
     if kind == _DEPTHWISE:
-        return np.moveaxis(stored * scales, 3, 0).transpose(0, 3, 1, 2).astype(np.float32)
+        return np.moveaxis(stored * scales, 3, 0).astype(np.float32)
     if kind == _CONV:
         return (stored * scales[:, None, None, None]).transpose(0, 3, 1, 2).astype(np.float32)
     return (stored * scales[:, None]).astype(np.float32)
