@@ -120,16 +120,14 @@ def find_clips(folder: Path) -> list[Clip]:
 
 
 def read_samples(path: Path) -> Floats:
-    """Mono samples at 16 kHz, (N,), in [-1, 1].
-
-    Raises:
-        ValueError: Another rate.
-    """
+    """Mono samples at 16 kHz, (N,), around [-1, 1]; another rate is changed by its spectrum."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    if rate != SAMPLE_RATE_HZ:
-        raise ValueError(f"{path.name} has {rate} Hz, not {SAMPLE_RATE_HZ}")
     mono: Floats = samples.mean(axis=1)
-    return mono
+    if rate == SAMPLE_RATE_HZ:
+        return mono
+    count = round(len(mono) * SAMPLE_RATE_HZ / rate)
+    resampled: Floats = (np.fft.irfft(np.fft.rfft(mono), count) * count / len(mono)).astype(np.float32)
+    return resampled
 
 
 def cached_sounds(clips: Sequence[Clip], views: int, encoder: YamNet, cache: Path) -> list[list[ClipFeatures]]:
