@@ -15,9 +15,10 @@ from export.description_tokens import check_tokens
 from export.manifest import write_manifest
 from export.shared_weights import FILE, Stored, in_half, in_levels, save, store
 from pipeline.core.artifact import Terms
-from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.checkpoint import load_checkpoint, save_weights
 from pipeline.models.description.model import IMAGE_TOKENS, DescriptionModel
 from pipeline.models.description.shape import LANGUAGES, SPECIAL_TOKENS, Shape
+from pipeline.training.description_data import TABLES
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.tflite_weights import load_yamnet, read_labels
 
@@ -84,6 +85,9 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
     graphs, parity = export_graphs(graph_files(model, image, audio), floats, out)
     shutil.copyfile(checkpoint.parent / "tokenizer.json", out / "tokenizer.json")
     _write_names(checkpoint.parent / "names.json", weights, out / "names.json")
+    licence = weights / "LICENSES" / "tflite-support.Apache-2.0.txt"
+    if licence.exists():  # both encoders' weights are Apache-2.0, which wants its text along
+        shutil.copyfile(licence, out / "LICENSE-encoders.txt")
     shape = model.shape
     facts: dict[str, Any] = {
         "name": "description",
@@ -119,6 +123,16 @@ def load_model(checkpoint: Path) -> DescriptionModel:
     model = DescriptionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])
     return model.eval()
+
+
+def publish_checkpoint(checkpoint: Path, folder: Path) -> None:
+    """Writes a checkpoint's averaged weights in float16, with its tokenizer and names: to train on from."""
+    saved = load_checkpoint(checkpoint)
+    model = load_model(checkpoint).half()
+    facts = {"step": saved["step"], "cpu_seconds": saved["cpu_seconds"]}
+    save_weights(folder / "checkpoint.safetensors", model, **facts)
+    for name in TABLES:
+        shutil.copyfile(checkpoint.parent / name, folder / name)
 
 
 def trained_weight(name: str, value: Tensor) -> Stored:

@@ -85,7 +85,12 @@ def graph_files(model: DescriptionModel, image: EfficientNetLite1, audio: YamNet
         "prefix": GraphFile(
             PrefixGraph(model),
             {"tokens": {0: _N, 1: _P}},
-            {"keys": kept, "values": kept, "search_embedding": ("n", shape.embedding), "tags": ("n", shape.tags)},
+            {
+                "keys": kept,
+                "values": kept,
+                "search_embedding": ("n", shape.embedding),
+                "tags": ("n", shape.tags),
+            },
             [(normal(n, p, shape.width),) for n, p in ((2, 65), (1, 1), (3, 74))],
         ),
         "step": GraphFile(

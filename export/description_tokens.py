@@ -45,7 +45,9 @@ def check_tokens(
             (expected,) = write(model, prefix, (_TASKS[task], LANGUAGES[language]), most=_MOST)
             (found,) = served.write([state], task, language, max_tokens=_MOST)
             if list(found.tokens) != expected:
-                raise ParityError(f"{task} in {language}: ONNX Runtime writes {found.tokens}, torch {expected}")
+                raise ParityError(
+                    f"{task} in {language}: ONNX Runtime writes {found.tokens}, torch {expected}"
+                )
             texts, tokens = texts + 1, tokens + len(expected)
             distinct.update(expected)
     return {"texts": texts, "tokens": tokens, "distinct_tokens": len(distinct), "max_abs_difference": 0}

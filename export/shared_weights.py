@@ -131,7 +131,11 @@ def export_shared(
 
 
 def check_shared_parity(
-    module: nn.Module, path: Path, names: Sequence[str], weights: dict[str, Floats], cases: Sequence[tuple[Tensor, ...]]
+    module: nn.Module,
+    path: Path,
+    names: Sequence[str],
+    weights: dict[str, Floats],
+    cases: Sequence[tuple[Tensor, ...]],
 ) -> dict[str, Any]:
     """Runs torch and ONNX Runtime on the same inputs of several shapes; returns what the manifest says.
 
@@ -148,7 +152,9 @@ def check_shared_parity(
         found = session.run({name: value.numpy() for name, value in zip(inputs, case, strict=True)})
         for wanted_array, array in zip(expected, found, strict=True):
             difference = float(np.abs(wanted_array - array).max()) if array.size else 0.0
-            if wanted_array.shape != array.shape or difference > 1e-3 * max(1.0, float(np.abs(wanted_array).max())):
+            if wanted_array.shape != array.shape or difference > 1e-3 * max(
+                1.0, float(np.abs(wanted_array).max())
+            ):
                 raise ParityError(f"{path.name}: outputs of {array.shape} differ by up to {difference}")
             largest = max(largest, difference)
     shapes = [[list(value.shape) for value in case] for case in cases]
@@ -171,7 +177,9 @@ def _name_weights(graph: onnx.GraphProto, weights: Mapping[str, Floats], file: s
             continue
         name = known.get(_content(array))
         if name is None:
-            raise ParityError(f"{file} holds a weight of shape {array.shape}, {weight.name}, that is not stored")
+            raise ParityError(
+                f"{file} holds a weight of shape {array.shape}, {weight.name}, that is not stored"
+            )
         names[weight.name] = name
         if name not in {other.name for other in kept}:
             kept.append(_reference(name, array.shape))
@@ -189,7 +197,9 @@ def _content(array: Floats) -> tuple[tuple[int, ...], str]:
 
 def _reference(name: str, shape: tuple[int, ...]) -> TensorProto:
     """A weight that the graph does not hold; whoever loads the graph gives it."""
-    weight = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
+    weight = TensorProto(
+        name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL
+    )
     facts = {"location": FILE, "offset": "0", "length": str(4 * int(np.prod(shape)))}
     for key, value in facts.items():
         entry = weight.external_data.add()

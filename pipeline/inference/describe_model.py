@@ -141,17 +141,19 @@ class DescribeModel:
         tokens, classes, sounds = [], {}, {}
         if image is not None:
             if image.shape != (SIDE_PX, SIDE_PX, 3) or image.dtype != np.uint8:
-                raise ValueError(f"a picture is uint8 ({SIDE_PX}, {SIDE_PX}, 3), not {image.dtype} {image.shape}")
+                raise ValueError(
+                    f"a picture is uint8 ({SIDE_PX}, {SIDE_PX}, 3), not {image.dtype} {image.shape}"
+                )
             image_tokens, scores = self._sessions["image"].run({"pixels": image[None]})
             tokens.append(image_tokens)
             classes = _best(self.names["imagenet"], scores[0], _SHOWN_CLASSES)
         if samples is not None:
-            if samples.ndim != 1 or not len(samples):
-                raise ValueError(f"a sound is (N,) with N at least 1, not {samples.shape}")
-            audio_tokens, scores = self._sessions["audio"].run({"patches": log_mel_patches(samples)})
+            audio_tokens, scores = self._hear(samples)
             tokens.append(audio_tokens)
-            sounds = _best(self.names["audioset"], scores.mean(axis=0), _SHOWN_CLASSES)
-        keys, values, embedding, tags = self._sessions["prefix"].run({"tokens": np.concatenate(tokens, axis=1)})
+            sounds = _best(self.names["audioset"], scores, _SHOWN_CLASSES)
+        keys, values, embedding, tags = self._sessions["prefix"].run(
+            {"tokens": np.concatenate(tokens, axis=1)}
+        )
         english, chinese = len(self.names["english"]), len(self.names["chinese"])
         seen = image is not None
         return State(
@@ -165,6 +167,10 @@ class DescribeModel:
             seen,
             samples is not None,
         )
+
+    def sound_scores(self, samples: Floats) -> Floats:
+        """Mean scores of AudioSet's classes over a sound, (521,), as `names["audioset"]` names them."""
+        return self._hear(samples)[1]
 
     def encode_batch(self, items: Iterable[tuple[Pixels | None, Floats | None]]) -> list[State]:
         """`encode` of each; one at a time, as batches gain an encoder nothing on a CPU."""
@@ -209,7 +215,11 @@ class DescribeModel:
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """Search embeddings of queries, (N, E), L2 norm 1; compare with `State.embedding` by dot product."""
         rows = [
-            [self._special["<embed>"], *self.tokenizer.encode(text.lower()).ids[: self.most_tokens], self._special["<end>"]]
+            [
+                self._special["<embed>"],
+                *self.tokenizer.encode(text.lower()).ids[: self.most_tokens],
+                self._special["<end>"],
+            ]
             for text in texts
         ]
         tokens = np.zeros((len(rows), max(map(len, rows))), np.int64)
@@ -232,7 +242,9 @@ class DescribeModel:
             {"tokens": tokens, "prefix_keys": state.keys[None], "prefix_values": state.values[None]}
         )
         # Token t + 1 was chosen while looking from token t; the first picture token is the whole picture.
-        looks = weights[0, self._attention_layers, len(written.prompt) - 1 : -1, 1 : self._image_tokens].mean(axis=0)
+        looks = weights[0, self._attention_layers, len(written.prompt) - 1 : -1, 1 : self._image_tokens].mean(
+            axis=0
+        )
         side = round(float(looks.shape[1]) ** 0.5)
         maps: Floats = (looks / looks.sum(axis=1, keepdims=True)).reshape(-1, side, side)
         return maps
@@ -240,6 +252,13 @@ class DescribeModel:
     def token_texts(self, written: Written) -> list[str]:
         """The piece of text that each token stands for, to label maps with."""
         return [str(self.tokenizer.decode([token])) for token in written.tokens]
+
+    def _hear(self, samples: Floats) -> tuple[Floats, Floats]:
+        """Tokens (1, P, width) and mean class scores of a sound."""
+        if samples.ndim != 1 or not len(samples):
+            raise ValueError(f"a sound is (N,) with N at least 1, not {samples.shape}")
+        tokens, scores = self._sessions["audio"].run({"patches": log_mel_patches(samples)})
+        return tokens, scores.mean(axis=0)
 
     def _check(self, states: Sequence[State], task: str, language: str, max_tokens: int, beams: int) -> None:
         if task not in self.tasks:
@@ -271,7 +290,11 @@ class DescribeModel:
         )
 
     def _step(
-        self, tokens: NDArray[np.int64], place: int, prefix: tuple[Floats, Floats], text: tuple[Floats, Floats]
+        self,
+        tokens: NDArray[np.int64],
+        place: int,
+        prefix: tuple[Floats, Floats],
+        text: tuple[Floats, Floats],
     ) -> tuple[Floats, Floats, Floats]:
         log_probabilities, keys, values = self._sessions["step"].run(
             {

@@ -34,7 +34,7 @@ from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
-from pipeline.training.description_data import Data, load_data
+from pipeline.training.description_data import TABLES, Data, load_data
 from pipeline.training.description_judge import Judge, decoded, search_texts, tokens_of
 from pipeline.training.description_sheet import marks_line, plot_marks
 from pipeline.training.packing import pack, predict, text_loss, text_tokens
@@ -43,7 +43,6 @@ from pipeline.training.sounds import stacked
 from pipeline.training.state import TrainingState
 
 SHOWN = Shown(marks_line, plot_marks)
-TABLES = ("tokenizer.json", "names.json")
 _MOST_SAMPLED = 22
 _QUEUE_BATCHES = 12  # of embeddings of earlier steps, further negatives
 
@@ -142,10 +141,14 @@ class Run:
         tags = F.binary_cross_entropy_with_logits(
             model.tags(pooled).float()[:, : photos.tags.shape[1]], photos.tags[chosen]
         )
-        texts = [[*self._some(captions[i], 1)[0]] for captions in (photos.english, photos.chinese) for i in chosen]
+        texts = [
+            [*self._some(captions[i], 1)[0]] for captions in (photos.english, photos.chinese) for i in chosen
+        ]
         found = model.search_prefix(pooled).float()
         embedded = search_texts(model, texts).float()
-        return words + recipe.tag_weight * tags + recipe.contrastive_weight * self._contrastive(found, embedded)
+        return (
+            words + recipe.tag_weight * tags + recipe.contrastive_weight * self._contrastive(found, embedded)
+        )
 
     def _contrastive(self, photos: Tensor, texts: Tensor) -> Tensor:
         """Every text should be nearest to its photograph and the other way round; (B, E) and (2 B, E)."""
@@ -169,7 +172,9 @@ class Run:
         for i in clips:
             said = self.data.said[self.data.clips[i].label]
             row = [text_tokens(LABEL, language, label) for language, (label, _) in said.items()]
-            row += [text_tokens(SOUND, language, self._some(many, 1)[0]) for language, (_, many) in said.items()]
+            row += [
+                text_tokens(SOUND, language, self._some(many, 1)[0]) for language, (_, many) in said.items()
+            ]
             rows.append(row)
         words = text_loss(model, pack(rows), prefix, mask)
         wanted = torch.tensor([names.sounds.index(self.data.clips[i].label) for i in clips])
@@ -183,7 +188,9 @@ class Run:
         chosen, clips = self._photos(self.recipe.joined), self._clips(self.recipe.joined)
         features, logits, heard = stacked([self._sound_view(i) for i in clips])
         tokens = torch.cat([self._image_tokens(chosen), model.audio(self._noisy(features), logits)], dim=1)
-        mask = torch.cat([torch.ones(len(tokens), tokens.shape[1] - heard.shape[1], dtype=torch.bool), heard], dim=1)
+        mask = torch.cat(
+            [torch.ones(len(tokens), tokens.shape[1] - heard.shape[1], dtype=torch.bool), heard], dim=1
+        )
         _, prefix = model.encode(tokens, mask)
         rows = []
         for i, clip in zip(chosen, clips, strict=True):
@@ -208,11 +215,16 @@ class Run:
         with torch.no_grad():
             _, prefix = model.encode(tokens)
         drawn = write(model, prefix, (CAPTION, language), most=_MOST_SAMPLED, samples=count)
-        rewards = torch.tensor([self._reward(chosen[i // count], ids, language) for i, ids in enumerate(drawn)])
+        rewards = torch.tensor(
+            [self._reward(chosen[i // count], ids, language) for i, ids in enumerate(drawn)]
+        )
         per_photo = rewards.view(-1, count)
         baseline = (per_photo.sum(dim=1, keepdim=True) - per_photo) / (count - 1)
         advantage = (per_photo - baseline).flatten()
-        rows = [[text_tokens(CAPTION, language, ids) for ids in drawn[i : i + count]] for i in range(0, len(drawn), count)]
+        rows = [
+            [text_tokens(CAPTION, language, ids) for ids in drawn[i : i + count]]
+            for i in range(0, len(drawn), count)
+        ]
         packed = pack(rows)
         _, prefix = model.encode(tokens)
         logits, targets = predict(model, packed, prefix, None)

@@ -30,6 +30,7 @@ from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.sounds import SENTENCES, Clip, ClipFeatures, cached_sounds, find_clips
 from pipeline.training.tflite_weights import load_yamnet
 
+TABLES = ("tokenizer.json", "names.json")  # lie beside every checkpoint
 _TEXTS_FOR_TOKENIZER = 60_000
 _MOST_TOKENS = 60
 
@@ -50,7 +51,9 @@ class Names:
 
     @classmethod
     def load(cls, path: Path) -> Names:
-        return cls(**{key: tuple(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()})
+        return cls(
+            **{key: tuple(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
+        )
 
 
 @dataclass(frozen=True)

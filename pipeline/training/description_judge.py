@@ -55,7 +55,9 @@ class Judge:
                 found += [decoded(self._data.tokenizer, ids) for ids in written]
         marks = {}
         for name, language in (("en", EN), ("zh", ZH)):
-            marks[f"cider_{name}"] = self._cider[language].mean([tokens_of(t, language) for t in texts[language]])
+            marks[f"cider_{name}"] = self._cider[language].mean(
+                [tokens_of(t, language) for t in texts[language]]
+            )
             marks[f"distinct_{name}"] = float(len(set(texts[language])))
         marks["recall_at_10"] = self._recall(model, torch.cat(pooled))
         return marks | self._sound_marks(model)
@@ -69,7 +71,11 @@ class Judge:
 
     def _sound_marks(self, model: DescriptionModel) -> dict[str, float]:
         right: dict[str, list[float]] = {"esc10": [], "urbansound8k": [], "spoken_digits": []}
-        dev = [(clip, views[0]) for clip, views in zip(self._data.clips, self._data.sounds, strict=True) if clip.dev]
+        dev = [
+            (clip, views[0])
+            for clip, views in zip(self._data.clips, self._data.sounds, strict=True)
+            if clip.dev
+        ]
         for start in range(0, len(dev), _BATCH):
             part = dev[start : start + _BATCH]
             for (clip, _), label in zip(part, self.labels(model, [found for _, found in part]), strict=True):

@@ -35,7 +35,9 @@ def cached_views(
         name: Of the set.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    return [_view(paths, view, encoder, cache / f"{name}-{len(paths)}-view{view}.npy") for view in range(views)]
+    return [
+        _view(paths, view, encoder, cache / f"{name}-{len(paths)}-view{view}.npy") for view in range(views)
+    ]
 
 
 def _view(paths: Sequence[Path], view: int, encoder: EfficientNetLite1, file: Path) -> NDArray[np.float16]:

@@ -71,7 +71,11 @@ def predict(
     if prefix is not None:
         batch, size = packed.tokens.shape
         length = prefix[0].shape[3]
-        before = torch.ones(batch, 1, 1, length, dtype=torch.bool) if prefix_mask is None else prefix_mask[:, None, None]
+        before = (
+            torch.ones(batch, 1, 1, length, dtype=torch.bool)
+            if prefix_mask is None
+            else prefix_mask[:, None, None]
+        )
         seen = torch.cat([before.expand(batch, 1, size, length), seen], dim=3)
     states, _ = model.read(packed.tokens, packed.places, prefix, as_mask(seen))
     wanted = packed.targets != _IGNORED

@@ -64,7 +64,11 @@ SENTENCES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "chainsaw": (("a chainsaw is running", "a chainsaw cuts wood"), "电锯", "电锯锯木头的声音"),
     "rooster": (("a rooster crows", "a rooster is crowing"), "公鸡叫", "一只公鸡在打鸣"),
     "crackling fire": (("a fire crackles", "a fire is crackling"), "火焰噼啪", "火焰噼啪作响"),
-    "air conditioner": (("an air conditioner hums", "an air conditioner is running"), "空调", "空调运转的声音"),
+    "air conditioner": (
+        ("an air conditioner hums", "an air conditioner is running"),
+        "空调",
+        "空调运转的声音",
+    ),
     "car horn": (("a car horn honks", "a car honks its horn"), "汽车喇叭", "汽车在按喇叭"),
     "children playing": (("children are playing", "children play and shout"), "孩子玩耍", "孩子们在玩耍"),
     "drilling": (("a drill is running", "someone is drilling"), "钻孔", "电钻钻孔的声音"),
@@ -72,7 +76,11 @@ SENTENCES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "gun shot": (("a gun is fired", "gunshots ring out"), "枪声", "枪响的声音"),
     "jackhammer": (("a jackhammer pounds", "a jackhammer breaks the ground"), "风镐", "风镐施工的声音"),
     "siren": (("a siren wails", "an emergency siren is wailing"), "警报声", "警报器在响"),
-    "street music": (("music plays in the street", "someone plays music outside"), "街头音乐", "街头有人在演奏音乐"),
+    "street music": (
+        ("music plays in the street", "someone plays music outside"),
+        "街头音乐",
+        "街头有人在演奏音乐",
+    ),
 } | {
     f"digit {name}": (
         (f"a person says {name}", f"someone says the digit {name}"),
@@ -130,7 +138,9 @@ def read_samples(path: Path) -> Floats:
     return resampled
 
 
-def cached_sounds(clips: Sequence[Clip], views: int, encoder: YamNet, cache: Path) -> list[list[ClipFeatures]]:
+def cached_sounds(
+    clips: Sequence[Clip], views: int, encoder: YamNet, cache: Path
+) -> list[list[ClipFeatures]]:
     """Features by clip and view, from the cache or computed now. View 0 is the clip as it is.
 
     Args:
@@ -140,7 +150,9 @@ def cached_sounds(clips: Sequence[Clip], views: int, encoder: YamNet, cache: Pat
         cache: Folder.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    by_view = [_view(clips, view, encoder, cache / f"sounds-{len(clips)}-view{view}.npz") for view in range(views)]
+    by_view = [
+        _view(clips, view, encoder, cache / f"sounds-{len(clips)}-view{view}.npz") for view in range(views)
+    ]
     return [list(found) for found in zip(*by_view, strict=True)]
 
 
@@ -178,7 +190,9 @@ def _changed(samples: Floats, random: np.random.Generator) -> Floats:
 def stacked(clips: Sequence[ClipFeatures]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """A batch: features (B, P, 1024), logits (B, P, 521), float32, padded; bool (B, P), True where there is one."""
     features, logits = (
-        nn.utils.rnn.pad_sequence([torch.from_numpy(getattr(clip, name)).float() for clip in clips], batch_first=True)
+        nn.utils.rnn.pad_sequence(
+            [torch.from_numpy(getattr(clip, name)).float() for clip in clips], batch_first=True
+        )
         for name in ("features", "logits")
     )
     counts = torch.tensor([len(clip.features) for clip in clips])

@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 from pipeline.models.description.yamnet import YamNet
 
-_TYPES = {tflite.TensorType.INT8: np.int8, tflite.TensorType.UINT8: np.uint8, tflite.TensorType.INT32: np.int32}
+_TYPES = {
+    tflite.TensorType.INT8: np.int8,
+    tflite.TensorType.UINT8: np.uint8,
+    tflite.TensorType.INT32: np.int32,
+}
 _CONV, _DEPTHWISE, _DENSE = (
     tflite.BuiltinOperator.CONV_2D,
     tflite.BuiltinOperator.DEPTHWISE_CONV_2D,

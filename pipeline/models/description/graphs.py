@@ -126,7 +126,10 @@ class AttentionGraph(nn.Module):
         for i, layer in enumerate(model.transformer.layers):
             assert isinstance(layer, Layer)
             q, k, v = layer.split(x)
-            keys, values = torch.cat([prefix_keys[:, i], k], dim=2), torch.cat([prefix_values[:, i], v], dim=2)
+            keys, values = (
+                torch.cat([prefix_keys[:, i], k], dim=2),
+                torch.cat([prefix_values[:, i], v], dim=2),
+            )
             weights = attention(q, keys, mask)
             found.append(weights[..., :before].mean(dim=1))
             x = layer.finish(x, weights @ values)
