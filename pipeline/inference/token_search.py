@@ -106,7 +106,8 @@ def _best(now: _Beams, most: int) -> tuple[NDArray[np.intp], Ids, NDArray[np.flo
     rows, beams, vocabulary = now.next.shape
     total = (now.scores[:, :, None] + now.next).reshape(rows, beams * vocabulary)
     if most > 2:
-        candidates = np.sort(np.argpartition(-total, most, axis=1)[:, :most], axis=1)
+        most = min(most, beams * vocabulary)
+        candidates = np.sort(np.argpartition(-total, most - 1, axis=1)[:, :most], axis=1)
         order = np.argsort(-np.take_along_axis(total, candidates, 1), axis=1, kind="stable")
         chosen = np.take_along_axis(candidates, order, 1)
     else:  # greedy: the best, and the best other one should that be the end
