@@ -16,6 +16,7 @@ from export.manifest import write_manifest
 from export.shared_weights import FILE, Stored, in_half, in_levels, save, store
 from pipeline.core.artifact import Terms
 from pipeline.models.checkpoint import load_checkpoint, save_weights
+from pipeline.models.description.graphs import LOOKING_LAYERS
 from pipeline.models.description.model import IMAGE_TOKENS, DescriptionModel
 from pipeline.models.description.shape import LANGUAGES, SPECIAL_TOKENS, Shape
 from pipeline.training.description_data import TABLES
@@ -25,7 +26,6 @@ from pipeline.training.tflite_weights import load_yamnet, read_labels
 LAYOUT_VERSION = 1
 GRAPHS = ("image", "audio", "prefix", "step", "text", "attention")
 MOST_TOKENS = 60
-ATTENTION_LAYERS = (1, 2)
 TAG_THRESHOLD = 0.3
 _IMAGENET_LABELS = Path("mobilenet_v2_quant") / "mobilenet_v2_1.0_224_quant.tflite"
 _YAMNET = Path("yamnet_quant") / "yamnet_classification_quant.tflite"
@@ -102,7 +102,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
             "languages": list(LANGUAGES),
             "image_tokens": IMAGE_TOKENS,
             "most_tokens": MOST_TOKENS,
-            "attention_layers": list(ATTENTION_LAYERS),
+            "attention_layers": list(LOOKING_LAYERS),
             "tag_threshold": TAG_THRESHOLD,
             "parameters": sum(p.numel() for part in (model, image, audio) for p in part.parameters()),
             "training_steps": saved["step"],

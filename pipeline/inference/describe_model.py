@@ -115,6 +115,7 @@ class DescribeModel:
             )
             for role in GRAPHS
         }
+        self.directory = directory
         config = manifest.config
         self._special: dict[str, int] = config["special_tokens"]
         self._attention_layers: list[int] = config["attention_layers"]

@@ -104,7 +104,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def caption_words(captions: Captions, most: int, least_photos: int = 25) -> list[str]:
+def caption_words(captions: Captions, most: int, least_photos: int) -> list[str]:
     """The commonest words that say something, by the number of photographs."""
     counts: Counter[str] = Counter()
     for texts in captions.values():
@@ -118,7 +118,7 @@ def words_of(texts: Iterable[str], least: int = 1) -> set[str]:
     return {word for word, count in counts.items() if count >= least and len(word) > 2}
 
 
-def chinese_tags(path: Path, captions: Captions, most: int, least_photos: int = 25) -> list[str]:
+def chinese_tags(path: Path, captions: Captions, most: int, least_photos: int) -> list[str]:
     """Tag words of a list that occur in captions, the commonest first."""
     words = [*dict.fromkeys(word for line in _lines(path) if len(word := line.strip()) > 0)]
     counts = {word: sum(any(word in text for text in texts) for texts in captions.values()) for word in words}

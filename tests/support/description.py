@@ -20,7 +20,7 @@ from pipeline.training.sounds import SENTENCES
 
 NAMES = Names(("dog", "beach", "red"), ("狗", "海"), tuple(SENTENCES))
 SMALL = Shape(
-    width=32, layers=2, heads=4, feed_forward=48, vocabulary=400, audio_rank=8, embedding=16, tags=len(NAMES)
+    width=32, layers=3, heads=4, feed_forward=48, vocabulary=400, audio_rank=8, embedding=16, tags=len(NAMES)
 )
 SENTENCES_TO_LEARN = ("a dog runs on the beach", "two men in red shirts", "一只狗在海边跑", "一个男人")
 

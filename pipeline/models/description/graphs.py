@@ -23,6 +23,10 @@ from pipeline.models.description.transformer import Layer, attention, causal_mas
 from pipeline.models.description.yamnet import YamNet
 
 
+# Whose attention is shown: the deeper layers see what the tokens have told each other, not where it came from.
+LOOKING_LAYERS = (1, 2)
+
+
 class ImageGraph(nn.Module):
     """pixels: uint8 sRGB (N, 240, 240, 3). image_tokens: (N, 65, width). classes: scores (N, 1000), of sum 1."""
 
