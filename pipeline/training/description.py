@@ -195,8 +195,10 @@ class Run:
             row = []
             for language, captions in ((EN, photos.english[i]), (ZH, photos.chinese[i])):
                 label, sentences = said[language]
-                for caption in self._some(captions, 2):
-                    row.append(text_tokens(CAPTION, language, [*caption, AND, *self._some(sentences, 1)[0]]))
+                row += [
+                    text_tokens(CAPTION, language, [*caption, AND, *self._some(sentences, 1)[0]])
+                    for caption in self._some(captions, 2)
+                ]
                 row.append(text_tokens(LABEL, language, label))
                 row.append(text_tokens(SOUND, language, self._some(sentences, 1)[0]))
             rows.append(row)
@@ -211,11 +213,18 @@ class Run:
         model, photos = self.state.model, self.data.photos
         features, filled = self.data.canvases
         chosen = self.random.choice(len(features), min(self.recipe.canvases, len(features)), replace=False)
-        grids = torch.from_numpy(features[np.sort(chosen)].astype(np.float32)).transpose(1, 2).unflatten(2, (8, 8))
+        grids = (
+            torch.from_numpy(features[np.sort(chosen)].astype(np.float32))
+            .transpose(1, 2)
+            .unflatten(2, (8, 8))
+        )
         with torch.no_grad():
             cells = self.data.encoder.widen(grids)
         _, (keys, values) = model.encode(model.image(cells))
-        rows = [torch.tensor(text_tokens(CAPTION, EN, self._some(photos.english[i], 1)[0])) for i in np.sort(chosen)]
+        rows = [
+            torch.tensor(text_tokens(CAPTION, EN, self._some(photos.english[i], 1)[0]))
+            for i in np.sort(chosen)
+        ]
         texts = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
         looks = AttentionGraph(model)(texts, keys.transpose(0, 1), values.transpose(0, 1))
         looks = looks[:, list(LOOKING_LAYERS), :, 1:].float().mean(dim=1)
@@ -223,7 +232,7 @@ class Run:
         return -inside.clamp(min=1e-4).log()[texts != PAD].mean()
 
     def _reward_loss(self) -> Tensor:
-        """Self-critical training (Rennie et al., 2017) with the other draws of the same photograph as baseline."""
+        """Self-critical training (Rennie et al., 2017); the baseline: a photograph's other draws."""
         recipe, model, count = self.recipe, self.state.model, self.recipe.reward_samples
         chosen = self._photos(recipe.batch)
         language = EN if self.state.step % 3 else ZH

@@ -44,7 +44,7 @@ def cached_views(
 def cached_canvases(
     paths: Sequence[Path], encoder: EfficientNetLite1, cache: Path
 ) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-    """Features of photographs that fill a part of a grey canvas, (N, 64, 320), and which cells they fill, (N, 64).
+    """Features of photographs on a part of a grey canvas, (N, 64, 320), and the cells they fill, (N, 64).
 
     Whoever looks for the origin of a word should look into that part: the rest says nothing.
     """
@@ -82,9 +82,7 @@ def _view(paths: Sequence[Path], view: int, encoder: EfficientNetLite1, file: Pa
     return mapped
 
 
-def _encode(
-    pixels: Iterable[NDArray[np.uint8]], count: int, encoder: EfficientNetLite1, file: Path
-) -> None:
+def _encode(pixels: Iterable[NDArray[np.uint8]], count: int, encoder: EfficientNetLite1, file: Path) -> None:
     """Encodes pictures, a few at a time, into a file that is there only when it is whole."""
     run = fast_encoder(encoder, torch.zeros(2, 3, SIDE_PX, SIDE_PX))
     part = file.with_suffix(".part.npy")

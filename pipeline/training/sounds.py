@@ -1,4 +1,4 @@
-"""Sounds to learn from: clips with a class each, what is said of a class, and cached features of several views.
+"""Sounds to learn from: clips with a class each, what is said of a class, cached features of several views.
 
 Clips are split by fold (ESC-10, UrbanSound8K) and by speaker (spoken digits), never by clip: the dev parts
 are ESC-10's fold 4, UrbanSound8K's fold 3 and one speaker. Clips of UrbanSound8K that were cut from a
@@ -189,7 +189,7 @@ def _changed(samples: Floats, random: np.random.Generator) -> Floats:
 
 
 def stacked(clips: Sequence[ClipFeatures]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A batch: features (B, P, 1024), logits (B, P, 521), float32, padded; bool (B, P), True where there is one."""
+    """A batch: features (B, P, 1024), logits (B, P, 521), padded; bool (B, P), True where there is one."""
     features, logits = (
         nn.utils.rnn.pad_sequence(
             [torch.from_numpy(getattr(clip, name)).float() for clip in clips], batch_first=True

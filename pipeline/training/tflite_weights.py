@@ -44,15 +44,15 @@ def load_yamnet(path: Path) -> YamNet:
         raise ValueError(f"{path.name} has {len(weights)} quantised layers, not {len(targets)}")
     with torch.no_grad():
         for target, (stored, scales, bias, kind) in zip(targets, weights, strict=True):
-            assert isinstance(target, nn.Conv2d | nn.Linear)
+            if not isinstance(target, nn.Conv2d | nn.Linear) or target.bias is None:
+                raise TypeError(f"{type(target).__name__} has no weights to be set")
             _set(target.weight, _as_torch(stored, scales, kind))
-            assert target.bias is not None
             _set(target.bias, bias)
     return network.eval().requires_grad_(requires_grad=False)
 
 
 def _layers(path: Path) -> list[tuple[NDArray[np.generic], NDArray[np.float32], NDArray[np.float32], int]]:
-    """(stored weight, its scales, bias, operator) of each layer that has weights, in the order of computation."""
+    """(stored weight, its scales, bias, operator) of each layer that has weights, in order of computation."""
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
     found = []

@@ -22,7 +22,6 @@ from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.description.transformer import causal_mask
 from tests.support.description import (
     NAMES,
-    SMALL,
     picture,
     sound,
     untrained,
@@ -92,7 +91,11 @@ def test_published_checkpoint_holds_what_is_trained(artifact: Path) -> None:
     assert set(saved["model"]) == set(expected)
     for name, value in expected.items():
         torch.testing.assert_close(saved["model"][name], value, rtol=2e-3, atol=1e-4)
-    assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors", "tokenizer.json", "names.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoint.safetensors",
+        "tokenizer.json",
+        "names.json",
+    }
 
 
 @pytest.mark.parametrize("beams", [1, 3])

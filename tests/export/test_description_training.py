@@ -44,7 +44,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (flickr / "splits" / "train.txt").write_text("\n".join(names[:9]))
     (flickr / "splits" / "dev.txt").write_text("\n".join(names[9:]))
     clips = [f"esc10/001 - Dog bark/{name}-A.ogg" for name in ("1-11", "2-12", "4-13")]
-    clips += ["urbansound8k/fold1/13-3-0-0.ogg", "urbansound8k/fold1/14-1-0-0.ogg", "urbansound8k/fold3/15-1-0-0.ogg"]
+    clips += [
+        "urbansound8k/fold1/13-3-0-0.ogg",
+        "urbansound8k/fold1/14-1-0-0.ogg",
+        "urbansound8k/fold3/15-1-0-0.ogg",
+    ]
     clips += [f"spoken_digits/7_{name}_1.ogg" for name in ("george", DEV_SPEAKER)]
     for i, name in enumerate(clips):
         path = folder / "audio" / name
@@ -75,7 +79,7 @@ def recipe(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recip
 
 
 def test_training_lowers_the_loss_and_resumes(recipe: Recipe) -> None:
-    """A few seconds teach the one caption that there is; a second run goes on from the first one's checkpoint."""
+    """Some steps teach the captions that there are; a second run goes on from the first one's checkpoint."""
     run = Run(recipe)
     first = run.train_step(0.0)
     losses = [run.train_step(0.1) for _ in range(60)]
@@ -88,7 +92,11 @@ def test_training_lowers_the_loss_and_resumes(recipe: Recipe) -> None:
     assert more.state.step == points[-1]["step"]
     before = [parameter.clone() for parameter in more.state.model.parameters()]
     more.train_step(0.5)
-    still = [n for (n, p), old in zip(more.state.model.named_parameters(), before, strict=True) if torch.equal(p, old)]
+    still = [
+        n
+        for (n, p), old in zip(more.state.model.named_parameters(), before, strict=True)
+        if torch.equal(p, old)
+    ]
     assert not still
 
 
@@ -118,7 +126,10 @@ def test_packed_texts_are_read_as_if_alone() -> None:
     """Two photographs, several texts each: the loss is that of every text by itself."""
     model = untrained()
     tokens = torch.randn(2, 7, SMALL.width, generator=torch.Generator().manual_seed(0))
-    texts = [[text_tokens(CAPTION, EN, [20, 30]), text_tokens(CAPTION, ZH, [40, 50, 60])], [text_tokens(CAPTION, EN, [70])]]
+    texts = [
+        [text_tokens(CAPTION, EN, [20, 30]), text_tokens(CAPTION, ZH, [40, 50, 60])],
+        [text_tokens(CAPTION, EN, [70])],
+    ]
     with torch.no_grad():
         together = text_loss(model, pack(texts), model.encode(tokens)[1])
         total, count = 0.0, 0

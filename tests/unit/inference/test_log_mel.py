@@ -9,7 +9,9 @@ from pipeline.inference.log_mel import BANDS, MOST_PATCHES, PATCH_FRAMES, SAMPLE
 
 
 def tone(hertz: float, seconds: float) -> np.ndarray:
-    return np.sin(2 * np.pi * hertz * np.arange(int(SAMPLE_RATE_HZ * seconds)) / SAMPLE_RATE_HZ).astype(np.float32)
+    return np.sin(2 * np.pi * hertz * np.arange(int(SAMPLE_RATE_HZ * seconds)) / SAMPLE_RATE_HZ).astype(
+        np.float32
+    )
 
 
 def mel(hertz: float) -> float:
@@ -25,10 +27,11 @@ def test_a_tone_is_loudest_in_its_band(hertz: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "patches"), [(1, 1), (15_600, 1), (23_279, 1), (23_280, 2), (80_000, 9), (16_000 * 3600, MOST_PATCHES)]
+    ("samples", "patches"),
+    [(1, 1), (15_600, 1), (23_279, 1), (23_280, 2), (80_000, 9), (16_000 * 3600, MOST_PATCHES)],
 )
 def test_number_of_patches(samples: int, patches: int) -> None:
-    """96 frames take 15,600 samples; each further patch takes 7,680 more; an hour is looked at in 20 places."""
+    """96 frames take 15,600 samples; each further patch takes 7,680 more; an hour gives 20."""
     assert log_mel_patches(np.zeros(samples, np.float32)).shape == (patches, PATCH_FRAMES, BANDS)
 
 

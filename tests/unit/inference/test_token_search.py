@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ PROMPT = (2, 3)
 
 
 class Language:
-    """Log-probabilities by row and last token. The row's number is hidden in its prefix; caches count tokens."""
+    """Log-probabilities by row and last token. A row's number is hidden in its prefix."""
 
     def __init__(self, rows: int, seed: int, end_bonus: float = 0.0) -> None:
         logits = np.random.default_rng(seed).normal(size=(rows, VOCABULARY, VOCABULARY)) * 2
@@ -29,7 +29,9 @@ class Language:
         assert text[0].shape[:2] == tokens.shape
         assert text[0].shape[4] == place
         self.rows_seen.append(len(row))
-        added = np.broadcast_to(tokens[:, :, None, None, None, None], (*tokens.shape, 1, 1, 1, 1)).astype(np.float32)
+        added = np.broadcast_to(tokens[:, :, None, None, None, None], (*tokens.shape, 1, 1, 1, 1)).astype(
+            np.float32
+        )
         longer = np.concatenate([text[0], added], axis=4)
         np.testing.assert_array_equal(longer[:, :, 0, 0, -1, 0], tokens)
         return self.table[row[:, None], tokens], longer, longer
@@ -38,13 +40,20 @@ class Language:
         prefix = np.array(rows, np.float32).reshape(-1, 1, 1, 1, 1)
         nothing = np.zeros((len(rows), 1, 1, 1, 0, 1), np.float32)
         return search(
-            self.step, (prefix, prefix), (nothing, nothing), PROMPT, most=MOST, beams=beams, end=END, never=NEVER
+            self.step,
+            (prefix, prefix),
+            (nothing, nothing),
+            PROMPT,
+            most=MOST,
+            beams=beams,
+            end=END,
+            never=NEVER,
         )
 
     def score(self, row: int, tokens: list[int]) -> float:
         """Mean log-probability of a text with its end."""
         path = [PROMPT[-1], *tokens, END]
-        return float(np.mean([self.table[row, a, b] for a, b in zip(path, path[1:], strict=False)]))
+        return float(np.mean([self.table[row, a, b] for a, b in pairwise(path)]))
 
 
 def test_greedy_takes_the_likeliest_token_each_time() -> None:

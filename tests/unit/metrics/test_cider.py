@@ -15,7 +15,9 @@ REFERENCES = [
 
 def test_scores_are_pycocoevalcaps() -> None:
     cider = Cider(REFERENCES)
-    captions = [text.split() for text in ['a dog runs on the beach', 'men play a game of football', 'a child']]
+    captions = [
+        text.split() for text in ["a dog runs on the beach", "men play a game of football", "a child"]
+    ]
     found = [cider.score(i, caption) for i, caption in enumerate(captions)]
     assert found == pytest.approx([5.340732259024913, 3.6085803444865676, 1.8562628657819378], abs=1e-9)
     assert cider.mean(captions) == pytest.approx(3.6018584897644725, abs=1e-9)
