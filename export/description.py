@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from export.description_card import write_card
@@ -15,10 +16,10 @@ from export.description_tokens import check_tokens
 from export.manifest import write_manifest
 from export.shared_weights import FILE, Stored, in_half, in_levels, save, store
 from pipeline.core.artifact import Terms
-from pipeline.models.checkpoint import load_checkpoint, save_weights
 from pipeline.models.description.graphs import LOOKING_LAYERS
 from pipeline.models.description.model import IMAGE_TOKENS, DescriptionModel
 from pipeline.models.description.shape import LANGUAGES, SPECIAL_TOKENS, Shape
+from pipeline.training.description_checkpoint import FACTS, load_description
 from pipeline.training.description_data import TABLES
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.tflite_weights import load_yamnet, read_labels
@@ -72,7 +73,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
         ParityError: ONNX Runtime does not compute what torch does.
     """
     out.mkdir(parents=True, exist_ok=True)
-    saved = load_checkpoint(checkpoint)
+    saved = load_description(checkpoint)
     model = load_model(checkpoint)
     image, audio = load_image_encoder(), load_yamnet(weights / _YAMNET)
     stored = (
@@ -119,18 +120,20 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
 
 def load_model(checkpoint: Path) -> DescriptionModel:
     """The averaged model of a checkpoint, ready to evaluate."""
-    saved = load_checkpoint(checkpoint)
+    saved = load_description(checkpoint)
     model = DescriptionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])
     return model.eval()
 
 
 def publish_checkpoint(checkpoint: Path, folder: Path) -> None:
-    """Writes a checkpoint's averaged weights in float16, with its tokenizer and names: to train on from."""
-    saved = load_checkpoint(checkpoint)
-    model = load_model(checkpoint).half()
-    facts = {"step": saved["step"], "cpu_seconds": saved["cpu_seconds"]}
-    save_weights(folder / "checkpoint.safetensors", model, **facts)
+    """Writes a checkpoint's averaged weights in a small form, with its tokenizer and names: to train on from."""
+    saved = load_description(checkpoint)
+    facts = json.dumps({name: saved[name] for name in ("shape", "step", "cpu_seconds")})
+    stored = store(load_model(checkpoint), "", trained_weight)
+    stored[FACTS] = Stored(np.frombuffer(facts.encode(), np.uint8))
+    folder.mkdir(parents=True, exist_ok=True)
+    save(stored, folder / "checkpoint.npz")
     for name in TABLES:
         shutil.copyfile(checkpoint.parent / name, folder / name)
 

@@ -44,9 +44,8 @@ class _Beams:
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drops the other rows."""
-        self.items, self.scores, self.tokens, self.next = (
-            array[rows] for array in (self.items, self.scores, self.tokens, self.next)
-        )
+        self.items, self.scores = self.items[rows], self.scores[rows]
+        self.tokens, self.next = self.tokens[rows], self.next[rows]
         self.prefix = (self.prefix[0][rows], self.prefix[1][rows])
         self.text = (self.text[0][rows], self.text[1][rows])
 

@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.metrics.cider import Cider
-from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.description.graphs import LOOKING_LAYERS, AttentionGraph
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, PAD, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
+from pipeline.training.description_checkpoint import load_description
 from pipeline.training.description_data import TABLES, load_data
 from pipeline.training.description_judge import Judge, decoded, search_texts, tokens_of
 from pipeline.training.description_sheet import marks_line, plot_marks
@@ -83,7 +83,7 @@ class Run:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        saved = load_checkpoint(recipe.resume) if recipe.resume else None
+        saved = load_description(recipe.resume) if recipe.resume else None
         if recipe.resume:
             _take_tables(recipe.resume.parent, recipe.out)
         self.data = load_data(
@@ -208,7 +208,7 @@ class Run:
         """Words should come from where the photograph is, when it fills only a part of the canvas.
 
         Otherwise the empty cells, which see all others, serve as notebooks, and maps of what was looked at show
-        nothing. Minus the logarithm of the attention that is inside, of the attention to all cells.
+        nothing. Minus the logarithm of what part of the attention to all cells is inside.
         """
         model, photos = self.state.model, self.data.photos
         features, filled = self.data.canvases
@@ -229,7 +229,8 @@ class Run:
         looks = AttentionGraph(model)(texts, keys.transpose(0, 1), values.transpose(0, 1))
         looks = looks[:, list(LOOKING_LAYERS), :, 1:].float().mean(dim=1)
         inside = (looks * torch.from_numpy(filled[np.sort(chosen)])[:, None]).sum(dim=2) / looks.sum(dim=2)
-        return -inside.clamp(min=1e-4).log()[texts != PAD].mean()
+        loss: Tensor = -inside.clamp(min=1e-4).log()[texts != PAD].mean()
+        return loss
 
     def _reward_loss(self) -> Tensor:
         """Self-critical training (Rennie et al., 2017); the baseline: a photograph's other draws."""
@@ -280,7 +281,8 @@ class Run:
         views = self.random.integers(len(self.data.photos.views), size=len(chosen)).tolist()
         with torch.no_grad():
             cells = self.data.encoder.widen(self.data.photos.features(chosen, views))
-        return self.state.model.image(cells)
+        tokens: Tensor = self.state.model.image(cells)
+        return tokens
 
     def _clips(self, count: int) -> list[int]:
         """Clips of training: as many of ESC-10, the smallest set, as of the others together."""
