@@ -1,7 +1,7 @@
 """Checkpoints of the describing model: `.pt` and `.safetensors` as everywhere, and a small `.npz`.
 
-The small one holds the averaged weights as the artifact does (whole numbers and a scale a channel, deflated), a
-third of what float16 takes, and is what the repository keeps: training goes on from it within a few steps.
+The small one holds the averaged weights as the artifact does (whole numbers and a scale a channel, deflated):
+a third of what float16 takes. It is what the repository keeps: training goes on from it within a few steps.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from pipeline.models.description.transformer import causal_mask
 from pipeline.training.description_checkpoint import load_description
 from tests.support.description import (
     NAMES,
+    SMALL,
     picture,
     sound,
     untrained,
@@ -96,7 +97,7 @@ def test_published_checkpoint_holds_what_is_trained(artifact: Path) -> None:
         step = value.abs().max() / 63 if value.ndim == 2 else 1e-3
         torch.testing.assert_close(saved["model"][name], value, rtol=1e-3, atol=float(step) / 2 + 1e-6)
     assert {path.name for path in folder.iterdir()} == {
-        "checkpoint.safetensors",
+        "checkpoint.npz",
         "tokenizer.json",
         "names.json",
     }
