@@ -127,7 +127,7 @@ def load_model(checkpoint: Path) -> DescriptionModel:
 
 
 def publish_checkpoint(checkpoint: Path, folder: Path) -> None:
-    """Writes a checkpoint's averaged weights in the small form, with tokenizer and names: to train on from."""
+    """Writes a checkpoint's averaged weights in the small form, with its tables: to train on from."""
     saved = load_description(checkpoint)
     facts = json.dumps({name: saved[name] for name in ("shape", "step", "cpu_seconds")})
     stored = store(load_model(checkpoint), "", trained_weight)

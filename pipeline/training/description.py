@@ -207,8 +207,8 @@ class Run:
     def _looking_loss(self) -> Tensor:
         """Words should come from where the photograph is, when it fills only a part of the canvas.
 
-        Otherwise the empty cells, which see all others, serve as notebooks, and maps of what was looked at show
-        nothing. Minus the logarithm of what part of the attention to all cells is inside.
+        Otherwise the empty cells, which see all others, serve as notebooks, and maps of it show nothing.
+        Minus the logarithm of what part of the attention to all cells is inside.
         """
         model, photos = self.state.model, self.data.photos
         features, filled = self.data.canvases
