@@ -88,6 +88,18 @@ def built_in_digest(name: str) -> str:
     return digest_of((built_in_directory(name) / MANIFEST).read_bytes())
 
 
+def built_in_manifest(name: str, digest: str) -> ArtifactManifest:
+    """The manifest of an artifact that ships with this package, current or older; its files are not looked at.
+
+    Raises:
+        ArtifactNotFound: This package ships none of that name and digest.
+    """
+    directory = built_in_versions(name).get(digest)
+    if directory is None:
+        raise ArtifactNotFound(f"artifact {name!r} {digest[:12]} is not built in")
+    return ArtifactManifest.model_validate_json((directory / MANIFEST).read_bytes())
+
+
 def built_in_versions(name: str) -> dict[str, Path]:
     """Every artifact of a name that ships with this package: digest to directory, the current one first.
 
