@@ -1,12 +1,13 @@
 """What a describing model can do, as its artifact's manifest says it: read by the API, which has no model runtime.
 
-An artifact states it under `config["abilities"]`. So a request that its model cannot fulfil is refused when it is
+An artifact states it under `config["abilities"]`, and under `config["engine"]` which engine runs it; the built-in model's
+layout ("triptych", if nothing is said) needs neither. So a request that its model cannot fulfil is refused when it is
 submitted, and the worker holds single items to the same words.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -52,7 +53,23 @@ def abilities_of(manifest: ArtifactManifest) -> Abilities:
     Raises:
         UnsupportedByModel: It is no describing model.
     """
+    config = manifest.config
+    stated = config.get(ABILITIES) if ENGINE in config else _built_in(config)
     try:
-        return Abilities.model_validate(manifest.config.get(ABILITIES))
+        return Abilities.model_validate(stated)
     except ValidationError:
         raise UnsupportedByModel(f"{manifest.name!r} is not a model that describes") from None
+
+
+def _built_in(config: dict[str, Any]) -> dict[str, Any]:
+    """The abilities of a model of the built-in layout, which states languages and longest text only."""
+    return {
+        "languages": config.get("languages"),
+        "presets": ("caption", "alt_text", "keywords", "title"),
+        "inputs": ("image", "sound", "image+sound"),
+        "max_tokens": config.get("most_tokens"),
+        "max_beams": 8,
+        "tags": True,
+        "embedding": True,
+        "attention": True,
+    }

@@ -31,9 +31,9 @@ class Params(BaseModel):
         """References to what an item with these params needs beside its input: see `core.references`."""
         return ()
 
-    def artifacts(self) -> tuple[str, ...]:
-        """Names of artifacts that a step with these params needs beside its operation's own."""
-        return ()
+    def artifacts(self) -> tuple[str, ...] | None:
+        """Names of the artifacts that a step with these params needs; None: its operation's own."""
+        return None
 
 
 class Result(BaseModel):
@@ -69,7 +69,8 @@ class Operation:
         params: Type of the params of a step.
         result: Type of the receipt of an item.
         handler: "module:Class" of the `Handler`; only workers import it.
-        artifacts: Names of the artifacts whose digests a job pins when it is accepted.
+        artifacts: Names of the artifacts whose digests a job pins when it is accepted, unless its params choose
+            others.
         output_extension: Extension of the output object, with its dot; None when all of the result is
             in the receipt. A handler may choose another one for an item.
         seconds_per_item_hint: Expected seconds an item on one core; sizes the first shards only.
@@ -94,6 +95,11 @@ class Operation:
     batch_items: int = 1
     gathers: str | None = None
     check: Check | None = None
+
+    def needs(self, params: Params) -> tuple[str, ...]:
+        """Names of the artifacts that a step with these params runs with."""
+        chosen = params.artifacts()
+        return self.artifacts if chosen is None else chosen
 
 
 @dataclass(frozen=True)

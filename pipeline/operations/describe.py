@@ -108,8 +108,8 @@ class DescribeParams(Params):
         return () if self.audio is None else (self.audio,)
 
     def artifacts(self) -> tuple[str, ...]:
-        """The imported model."""
-        return () if self.model in (BUILT_IN, REMOTE) else (self.model,)
+        """The model, unless it is remote."""
+        return () if self.model == REMOTE else (self.model,)
 
 
 class DescribeReceipt(Result):

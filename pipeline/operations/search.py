@@ -25,8 +25,8 @@ class SearchParams(Params):
     model: str = Field(BUILT_IN, description="the artifact that made the embeddings")
 
     def artifacts(self) -> tuple[str, ...]:
-        """The imported model, if it is one."""
-        return () if self.model == BUILT_IN else (self.model,)
+        """The model."""
+        return (self.model,)
 
 
 class Hit(BaseModel):
