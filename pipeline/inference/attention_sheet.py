@@ -31,7 +31,7 @@ def attention_sheet(photo: Pixels, words: Sequence[tuple[str, Floats]]) -> bytes
     """
     small = Image.fromarray(photo)
     small.thumbnail((_TILE_PX, _TILE_PX))
-    mean = np.mean([one for _, one in words], axis=0, dtype=np.float32)
+    mean: Floats = np.stack([one for _, one in words]).mean(axis=0)
     tiles = [("all words", mean), *words]
     columns = min(_COLUMNS, len(tiles))
     wide, high = small.width + _GAP_PX, small.height + _LABEL_PX + _GAP_PX

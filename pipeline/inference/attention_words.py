@@ -39,4 +39,4 @@ def words_of(
         else:
             words[-1] = (words[-1][0] + shown, [*words[-1][1], one])
         at = found + len(bare)
-    return tuple((word, np.mean(looks, axis=0, dtype=np.float32)) for word, looks in words)
+    return tuple((word, np.stack(looks).mean(axis=0)) for word, looks in words)

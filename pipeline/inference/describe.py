@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.audio.decode import ACCEPTED as SOUNDS
 from pipeline.audio.decode import DecodedSound, decode_sound, sniff_sound
-from pipeline.core.errors import InvalidInput, InvalidParams, Transient, UnsupportedFormat, UnusableObject
+from pipeline.core.errors import InvalidInput, InvalidParams, UnsupportedFormat, UnusableObject
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput
 from pipeline.imaging.decode import DecodedImage
 from pipeline.imaging.encode import preview
@@ -156,7 +156,7 @@ def _answers(engine: Engine, asked: Sequence[_Asked]) -> list[Answer | Exception
     """Answers to some items; an error of all of them together is looked for one by one."""
     try:
         answers = engine.describe([one.question for one in asked])
-    except Transient as error:
+    except Exception as error:  # noqa: BLE001 - whose it is, is found out one by one
         if len(asked) == 1:
             return [error]
         answers = [_answers(engine, [one])[0] for one in asked]

@@ -13,6 +13,7 @@ from pipeline.core.abilities import ENGINE
 from pipeline.core.errors import InvalidParams, UnsupportedByModel
 from pipeline.core.operation import Device, HandlerContext, LoadedArtifact
 from pipeline.inference.describe_engine import Engine
+from pipeline.inference.remote_engine import engine_at
 from pipeline.operations.describe import REMOTE
 
 # `config["engine"]` of a manifest to "module:Class", called with (artifact, device, device index). A manifest names
@@ -60,9 +61,7 @@ def engine_of(model: str, context: HandlerContext) -> Engine:
     if model == REMOTE:
         if context.endpoint is None:
             raise InvalidParams("model: no remote endpoint is set up here (TRIPTYCH_ENDPOINT_URL)")
-        from pipeline.inference.remote_engine import RemoteEngine  # noqa: PLC0415 - httpx, for those who use it
-
-        return RemoteEngine(context.endpoint)
+        return engine_at(context.endpoint)
     if model not in context.artifacts:
         raise InvalidParams(f"model: the job has no model {model!r}: a job has one, named in its step")
     return _LOADED.get(context.artifacts[model], context)
@@ -74,4 +73,5 @@ def _make(artifact: LoadedArtifact, context: HandlerContext) -> Engine:
         raise UnsupportedByModel(f"{artifact.manifest.name!r} is a model for {name!r}, which is not known here")
     module, _, of_class = ENGINES[name].partition(":")
     make = cast("Make", getattr(importlib.import_module(module), of_class))
-    return make(artifact, context.device, context.device_index)
+    engine: Engine = make(artifact, context.device, context.device_index)
+    return engine

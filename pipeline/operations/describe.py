@@ -19,8 +19,6 @@ ALT_TEXT_CHARACTERS = 125
 MAX_PROMPT_CHARACTERS = 2000
 REMOTE_MAX_TOKENS = 1024
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$", re.ASCII)
-# What the command line may turn into an upload, if it is a file there.
-_OBJECT = {"format": "object"}
 
 
 def _model(name: str) -> str:
@@ -64,7 +62,7 @@ class DescribeParams(Params):
     prompt: Prompt | None = Field(None, description="your own words to the model, where it takes any")
     audio: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
         None,
-        json_schema_extra=_OBJECT,
+        json_schema_extra={"format": "object"},  # the command line may turn it into an upload, if it is a file
         description="a sound that belongs to the picture: a key, or a file of an upload; for one item, in its "
         "own params",
     )
