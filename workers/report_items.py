@@ -18,8 +18,9 @@ ROLES = ("before", "after")  # these first, in this order
 IN_LINE = (
     *("width_px", "height_px", "bytes_in", "bytes_out", "bpp", "ratio"),
     *("measured", "psnr_db", "ms_ssim", "kept_original", "styles", "alpha", "beta"),
-    *("text", "sound_text", "tags", "embedding", "score", "truncated", "language", "kind"),
 )
+# Of a receipt that has a text: shown above the facts, or of no use to a reader.
+WITH_TEXT = ("text", "sound_text", "tags", "embedding", "score", "truncated", "language", "kind")
 SHOWN_TAGS = 8
 
 
@@ -46,7 +47,8 @@ def cards(rows: Sequence[ReportRow], succeeded: int) -> str:
 
 def _card(row: ReportRow) -> str:
     receipt = row.line.receipt or {}
-    rest = {name: value for name, value in receipt.items() if name not in IN_LINE and value != []}
+    shown = (*IN_LINE, *(WITH_TEXT if "text" in receipt else ()))
+    rest = {name: value for name, value in receipt.items() if name not in shown and value not in ([], None)}
     table = "".join(
         f"<tr><th>{escape(name)}</th><td>{escape(plain(value))}</td></tr>"
         for name, value in flat(rest).items()

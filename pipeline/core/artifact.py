@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def built_in_digest(name: str) -> str:
     return digest_of((built_in_directory(name) / MANIFEST).read_bytes())
 
 
+@lru_cache(maxsize=64)
 def built_in_manifest(name: str, digest: str) -> ArtifactManifest:
     """The manifest of an artifact that ships with this package, current or older; its files are not looked at.
 
