@@ -13,8 +13,8 @@ SOURCES := triptych pipeline workers api export tests examples requirements
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.embedded $(VENV)/.photos ## compress real photos from start to end on this machine; results in demo-output/
-	@$(BIN)/python examples/demo.py --photos $(VENV)/photos -o demo-output
+demo: $(VENV)/.embedded $(VENV)/.photos ## compress and paint real photos, start to end on this machine; results in demo-output/
+	@$(BIN)/python -m examples.demo --photos $(VENV)/photos -o demo-output
 
 test: $(VENV)/.train ## install what the tests need, run every test
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

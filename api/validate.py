@@ -42,7 +42,7 @@ from pipeline.core.keys import UploadKeys
 from pipeline.core.ledger import Ledger
 from pipeline.core.operation import Device, Installed, Operation
 from pipeline.core.queue import queue_name
-from pipeline.core.references import object_key, uploaded_file
+from pipeline.core.references import uploaded_file
 from pipeline.core.storage import ObjectStore
 from pipeline.core.terms import check_terms
 from pipeline.core.uploads import UploadPage, check_upload_id
@@ -70,7 +70,7 @@ def checked_step(registry: Registry, request: JobRequest) -> tuple[Operation, St
 
 
 class ObjectCheck:
-    """Whether objects that params name beside the inputs (styles, masks) may be read by this caller."""
+    """Whether objects that a request names one by one (inputs, styles, masks) may be read by this caller."""
 
     def __init__(self, store: ObjectStore, caller: Caller) -> None:
         self._store, self._caller = store, caller
@@ -85,10 +85,16 @@ class ObjectCheck:
             UploadNotFound: No such file of an upload of the caller's.
         """
         for reference in operation.params.model_validate(params).objects():
-            object_key(reference, self._caller.owner, self._caller.read_prefixes)
-            file = uploaded_file(reference)
-            if file is not None and file.place >= self._files(file.upload_id, file.page):
-                raise UploadNotFound(f"no such file was declared: {reference!r}")
+            self.readable(reference)
+
+    def readable(self, reference: str) -> str:
+        """The reference, a key in its normal form; raises as `check`."""
+        file = uploaded_file(reference)
+        if file is None:
+            return self._caller.readable(reference)
+        if file.place >= self._files(file.upload_id, file.page):
+            raise UploadNotFound(f"no such file was declared: {reference!r}")
+        return reference
 
     def _files(self, upload_id: str, page: int) -> int:
         if (upload_id, page) not in self._declared:
@@ -188,7 +194,7 @@ def _checked_items(
             problems += found
         if len(problems) >= MAX_FIELD_ERRORS:
             break
-        checked.append(item.model_copy(update={"input": caller.readable(item.input)}))
+        checked.append(item.model_copy(update={"input": objects.readable(item.input)}))
     if problems:
         raise fields_invalid(problems)
     return checked

@@ -1,7 +1,7 @@
 """`make demo`: real photos through the whole of Triptych on this machine, by the public client alone.
 
-Starts everything (Valkey, an S3 server, the API, workers), sends the photos, follows the job, fetches the
-results, prints what became of each photo, and stops everything.
+Starts everything (Valkey, an S3 server, the API, workers), sends the photos, compresses them, paints each in
+a style of the built-in gallery, fetches the results, prints what became of each photo, and stops everything.
 """
 
 from __future__ import annotations
@@ -10,9 +10,24 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
-from triptych import ApiError, Client, Fetched, Job, LocalFile, Unreachable
+from examples.demo_page import Panel, write_page
+from triptych import (
+    ApiError,
+    Client,
+    Fetched,
+    InlineManifestInput,
+    Inputs,
+    Job,
+    LocalFile,
+    ManifestLine,
+    Unreachable,
+    Upload,
+)
 from triptych.cli import CommandError
 from triptych.local import look_at
 from triptych.progress import Progress, size
@@ -26,6 +41,7 @@ PHOTOS = {
     ),
     "sklearn/datasets/images": "china.jpg flower.jpg",
 }
+STYLES = ("wave", "glass", "night", "watercolour", "mosaic", "woodcut", "meadow", "charcoal")
 
 
 def main() -> int:
@@ -42,35 +58,79 @@ def main() -> int:
     ]
     try:
         with temporary_stack(workers=None, say=_say) as stack, Client(stack.url) as client:
-            job, fetched = _compress(client, photos, options)
+            compressed, stylized = _run(client, photos, options)
     except (ApiError, CommandError, Unreachable) as error:
         _say(f"demo: {error}")
         return 1
-    _print_table(fetched)
-    print(f"\n{fetched.directory}/ has the compressed photos and results.jsonl; open the report:")
-    print(f"  file://{os.path.abspath(fetched.report or fetched.directory)}")
-    return 0 if job.counts.succeeded == len(photos) else 4
+    _print_table(compressed)
+    page = options.output / "index.html"
+    write_page(page, [_row(*rows) for rows in zip(photos, _lines(compressed), _lines(stylized), strict=True)])
+    print(f"\n{options.output}/ has the photos, compressed and stylized; open the page:")
+    print(f"  file://{os.path.abspath(page)}")
+    return 0 if compressed.succeeded == stylized.succeeded == len(photos) else 4
 
 
-def _compress(client: Client, photos: list[LocalFile], options: argparse.Namespace) -> tuple[Job, Fetched]:
+def _run(client: Client, photos: list[LocalFile], options: argparse.Namespace) -> tuple[Fetched, Fetched]:
+    """Both jobs, over one upload."""
     with Progress("upload") as progress:
         upload = client.upload(photos, on_progress=progress.show)
-    job = client.create_job(
-        "compress",
-        upload.inputs,
-        params={"quality": options.quality, "measure": "all"},
-        name="Triptych demo",
+    finished = []
+    for name, operation, inputs, params in (
+        ("compressed", "compress", upload.inputs, {"quality": options.quality, "measure": "all"}),
+        ("stylized", "stylize", _each_in_its_style(upload, photos), {"styles": [STYLES[0]]}),
+    ):
+        job = _job(client, operation, inputs, params)
+        finished.append(client.fetch(job.id, options.output / name, inputs=photos, unsent=upload.unsent))
+    return finished[0], finished[1]
+
+
+def _each_in_its_style(upload: Upload, photos: Sequence[LocalFile]) -> InlineManifestInput:
+    """The files of the upload once more, as items with params of their own."""
+    sent = [number for number in range(len(photos)) if number not in upload.unsent]
+    return InlineManifestInput(
+        items=[
+            ManifestLine(custom_id=photos[number].name, input=upload.file(number), params={"styles": [style]})
+            for number, style in zip(sent, cycle(STYLES), strict=False)
+        ]
     )
-    with Progress("compress") as progress:
+
+
+def _job(client: Client, operation: str, inputs: Inputs, params: dict[str, Any]) -> Job:
+    job = client.create_job(operation, inputs, params=params, name=f"Triptych demo: {operation}")
+    with Progress(operation) as progress:
         for job in client.watch(job.id):  # noqa: B020 - the same job, as it goes on
             progress.show(job.counts.done, job.counts.total, failed=job.counts.failed)
-    return job, client.fetch(job.id, options.output, inputs=photos, unsent=upload.unsent)
+    return job
+
+
+def _lines(fetched: Fetched) -> list[dict[str, Any]]:
+    """The result lines, each with the path of its file."""
+    lines = map(json.loads, fetched.results.read_text(encoding="utf-8").splitlines())
+    return [{**line, "path": fetched.directory / line["file"] if line["file"] else None} for line in lines]
+
+
+def _row(photo: LocalFile, compressed: dict[str, Any], stylized: dict[str, Any]) -> tuple[str, list[Panel]]:
+    """A photo's panels on the page."""
+    panels = [Panel(photo.path, f"original, {size(photo.size_bytes)}")]
+    for line, words in ((compressed, _compressed), (stylized, _stylized)):
+        succeeded = line["status"] == "succeeded"
+        caption = words(line["receipt"]) if succeeded else line["error"]["message"]
+        panels.append(Panel(line["path"], caption))
+    return photo.name, panels
+
+
+def _compressed(receipt: dict[str, Any]) -> str:
+    psnr = "lossless" if receipt["psnr_db"] is None else f"{receipt['psnr_db']:.1f} dB"
+    return f"compressed, {size(receipt['bytes_out'])}, {psnr}"
+
+
+def _stylized(receipt: dict[str, Any]) -> str:
+    return f"in the style of {', '.join(receipt['styles'])}"
 
 
 def _print_table(fetched: Fetched) -> None:
     print(f"\n{'photo':<24}{'pixels':>12}{'before':>10}{'after':>10}{'bpp':>8}{'PSNR':>10}{'MS-SSIM':>10}")
-    for line in fetched.results.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in _lines(fetched):
         name = row["custom_id"]
         if row["status"] != "succeeded":
             print(f"{name:<24}  {row['error']['code']}: {row['error']['message']}")

@@ -1,7 +1,7 @@
 """Command line: one subcommand a model, and one for the gallery.
 
 python -m export compression --checkpoint FILE --out DIR --photos DIR [--dev DIR]
-python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE] [--weights FILE]
+python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE]
 python -m export description --checkpoint FILE --out DIR --weights DIR [--record FILE] [--publish DIR]
 python -m export gallery --out DIR
 """
@@ -18,7 +18,7 @@ from export.card import write_card
 from export.compression import export_compression
 from export.description import export_description, publish_checkpoint
 from export.gallery import write_gallery
-from export.stylization import export_stylization, publish_weights
+from export.stylization import export_stylization
 from pipeline.training.photos import load_photos
 
 CALIBRATION_PHOTOS = 80
@@ -47,8 +47,6 @@ def _compression(given: argparse.Namespace) -> str:
 
 
 def _stylization(given: argparse.Namespace) -> str:
-    if given.weights:
-        publish_weights(given.checkpoint, given.weights)
     return export_stylization(given.checkpoint, given.out, name=given.name, record=given.record)
 
 
@@ -72,7 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     description = models.add_parser("description", help="words from pictures and sounds")
     gallery = models.add_parser("gallery", help="the built-in styles, painted by code")
     for model in (compression, stylization, description):
-        model.add_argument("--checkpoint", type=Path, required=True, help=".pt or .safetensors")
+        model.add_argument(
+            "--checkpoint",
+            type=Path,
+            required=True,
+            help=".pt, .safetensors (or a style artifact)",
+        )
     for model in (compression, stylization, description, gallery):
         model.add_argument("--out", type=Path, required=True, help="the directory to write to")
     compression.add_argument(
@@ -81,7 +84,6 @@ def _parser() -> argparse.ArgumentParser:
     compression.add_argument("--dev", type=Path, help="folder of photographs to measure on")
     stylization.add_argument("--name", default="stylization", help="the artifact's name")
     stylization.add_argument("--record", type=Path, help="the training's record.jsonl, for its last marks")
-    stylization.add_argument("--weights", type=Path, help="also write the weights here, to train on from")
     description.add_argument(
         "--weights", type=Path, required=True, help="holds yamnet_quant and mobilenet_v2_quant (class names)"
     )

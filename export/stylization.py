@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 from export.graph import round_weights_to_half
 from export.manifest import write_manifest
 from export.stylization_card import write_card
 from export.stylization_graphs import ROLES, export_graphs
 from pipeline.core.artifact import Terms
-from pipeline.models.checkpoint import load_checkpoint, save_weights
+from pipeline.models.stylization.from_artifact import load_run
 from pipeline.models.stylization.model import StylizationModel
 from pipeline.models.stylization.shape import (
     CELL_PX,
@@ -35,6 +34,7 @@ TERMS = Terms(
     attributions=(
         "loss networks, in training only: VGG-19 (Simonyan and Zisserman, CC BY 4.0) as normalised in"
         " deep-transfer (Apache-2.0), and its compressed copy of Collaborative-Distillation (MIT)",
+        "teacher, in training only: pictures painted by MicroAST (Wang et al., AAAI 2023; weights MIT)",
     ),
     note="Trained partly on research-only and non-commercial data. Settle its terms, or train again, before"
     " commercial use.",
@@ -45,7 +45,7 @@ def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path |
     """Writes the artifact.
 
     Args:
-        checkpoint: `.pt` or `.safetensors`.
+        checkpoint: `.pt` or `.safetensors`, or an artifact's directory.
         out: The artifact's directory; files of the same names are replaced.
         name: The artifact's name.
         record: The training's `record.jsonl`, whose last line has the dev marks for the manifest.
@@ -57,7 +57,7 @@ def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path |
         ParityError: ONNX Runtime does not compute what torch does.
     """
     out.mkdir(parents=True, exist_ok=True)
-    saved = load_checkpoint(checkpoint)
+    saved = load_run(checkpoint)
     model = load_model(checkpoint)
     round_weights_to_half(model)
     graphs, parity = export_graphs(model, out)
@@ -77,6 +77,7 @@ def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path |
             "decoder_halo_px": decoder_halo_px(shape),
             "channels": shape.channels,
             "style_size": shape.style_size,
+            "shape": asdict(shape),
             "training_steps": saved["step"],
             "training_cpu_hours": round(saved["cpu_seconds"] / 3600, 2),
         },
@@ -87,18 +88,11 @@ def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path |
 
 
 def load_model(checkpoint: Path) -> StylizationModel:
-    """The averaged model of a checkpoint, ready to evaluate."""
-    saved = load_checkpoint(checkpoint)
+    """The averaged model of a checkpoint or artifact, ready to evaluate."""
+    saved = load_run(checkpoint)
     model = StylizationModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])
     return model.eval()
-
-
-def publish_weights(checkpoint: Path, path: Path) -> None:
-    """Writes a checkpoint's averaged weights in float16, to train on from."""
-    saved = load_checkpoint(checkpoint)
-    model = load_model(checkpoint).to(torch.float16)
-    save_weights(path, model, step=saved["step"], cpu_seconds=saved["cpu_seconds"])
 
 
 def _dev_marks(record: Path | None) -> dict[str, float]:

@@ -16,8 +16,9 @@ restyled, is H2; a decoder paints alpha * H1 + beta * H2. Statistics of the cont
 of any size can be painted tile by tile without seams (halos: {encoder_halo_px} and {decoder_halo_px} pixels).
 
 **Training.** `python -m pipeline.training.stylization`: content loss at relu4_1, style loss on means and
-deviations at relu1_1 to relu4_1 of VGG-19 and a compressed copy of it, identity at (1, 0). {steps} steps,
-{hours} CPU hours on one core.
+deviations at relu1_1 to relu4_1 of VGG-19 and a compressed copy of it, identity at (1, 0), and from its later
+part on also the distance from what MicroAST paints. {steps} steps, {hours} CPU hours on one core. The graphs
+hold every weight, so training goes on from here: `--resume pipeline/artifacts/{name}`.
 
 **Data.** {data}.
 

@@ -11,6 +11,7 @@ with Client("http://127.0.0.1:8000") as client:
 
 from pipeline.core.jobs import (
     Counts,
+    InlineManifestInput,
     Inputs,
     JobState,
     KeysInput,
@@ -34,6 +35,7 @@ __all__ = [
     "Client",
     "Counts",
     "Fetched",
+    "InlineManifestInput",
     "Inputs",
     "Job",
     "JobError",

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.core.references import nth_file
 from triptych import uploads
 from triptych.local import LocalFile, look_at
 from triptych.transport import Transport
@@ -30,7 +29,7 @@ async def attach(transport: Transport, params: Mapping[str, Any]) -> dict[str, A
     upload = await uploads.upload(transport, files)
     for place, why in upload.unsent.items():
         raise OSError(f"{files[place].name}: {why}")
-    names = {path: str(nth_file(upload.upload_id, number)) for number, path in enumerate(paths)}
+    names = {path: upload.file(number) for number, path in enumerate(paths)}
     return {name: _named(value, names) for name, value in params.items()}
 
 

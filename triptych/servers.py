@@ -289,7 +289,7 @@ def _weed_environment() -> dict[str, str]:
     """Signing keys without which its inner HTTP ports answer anybody, and a bound on its memory."""
     names = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
     signing = {f"WEED_{name}": secrets.token_hex(32) for name in names}
-    return {**signing, "WEED_ADMIN_PASSWORD": secrets.token_hex(16), "GOMEMLIMIT": "256MiB"}
+    return {**signing, "WEED_ADMIN_PASSWORD": secrets.token_hex(16), "GOMEMLIMIT": "1GiB"}
 
 
 def _weed_sockets(ports: Mapping[str, int]) -> list[Path]:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import BinaryIO
 
 from pipeline.core.jobs import UploadInput
+from pipeline.core.references import nth_file
 from triptych.local import LocalFile
 from triptych.models import UploadFile, UploadPage
 from triptych.parallel import for_each
@@ -42,6 +43,10 @@ class Upload:
     def inputs(self) -> UploadInput:
         """The upload as the inputs of a job."""
         return UploadInput(upload_id=self.upload_id)
+
+    def file(self, number: int) -> str:
+        """What one of its files is called in params, or as the input of an item; from 0, in their order."""
+        return str(nth_file(self.upload_id, number))
 
 
 class _Unreadable(Exception):

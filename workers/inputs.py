@@ -19,7 +19,7 @@ from pipeline.core.jobs import (
     PrefixInput,
     UploadInput,
 )
-from pipeline.core.keys import UploadKeys, check_key
+from pipeline.core.keys import UploadKeys
 from pipeline.core.operation import Operation
 from pipeline.core.params import merged_params
 from pipeline.core.references import object_key
@@ -121,7 +121,7 @@ def _parsed(index: int, number: int, line: bytes, spec: JobSpec, operation: Oper
 
 def _item(index: int, line: ManifestLine, spec: JobSpec, operation: Operation) -> Item:
     try:
-        key = check_key(line.input, spec.read_prefixes)
+        key = object_key(line.input, spec.owner, spec.read_prefixes)
         for reference in merged_params(operation, spec.steps[0].params, line.params).objects():
             object_key(reference, spec.owner, spec.read_prefixes)
     except TriptychError as error:

@@ -104,7 +104,11 @@ class ManifestLine(_Model):
     """One line of a manifest."""
 
     custom_id: CustomId
-    input: str = Field(min_length=1, max_length=1024, description="object key")
+    input: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="key of an object, or a file of an upload (upl_.../page/place)",
+    )
     params: dict[str, Any] | None = Field(None, description="replaces params of the job's step, name by name")
 
 

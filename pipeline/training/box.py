@@ -92,7 +92,7 @@ def add_arguments(
     add("--dev", type=Path, help="folder of photographs to evaluate on, never trained on")
     add("--out", type=Path, default=out, help="for checkpoint, record and curve")
     add("--minutes", type=float, required=True, help="wall time of this run")
-    add("--resume", type=Path, help="checkpoint to go on from, .pt or .safetensors")
+    add("--resume", type=Path, help="checkpoint to go on from (.pt, .safetensors)")
     add("--learning-rate", type=float, default=learning_rate)
     add("--eval-every-s", type=float, default=eval_every_s)
     add("--seed", type=int, default=0)

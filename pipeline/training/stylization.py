@@ -6,7 +6,8 @@ scales, paints with strengths from none to full, and lowers
     content loss + style loss (at full strength of the style's statistics; else between content and style)
     + what a decoder without a style, (alpha, beta) = (1, 0), misses of the content
     + what the border of a picture differs by from the same place inside of a larger one
-    + small terms against grids and values out of range.
+    + small terms against grids and values out of range
+    + with `--teacher`, at full strength: what the result differs by from a larger, published model's.
 
 Half of the steps look at crops as they are; the others paint twice as large and look at the result reduced to
 half, so that enlarged, soft pictures are learnt too. The moving average of the weights is what gets evaluated
@@ -27,10 +28,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.stylization.from_artifact import load_run
 from pipeline.models.stylization.model import StylizationModel
 from pipeline.models.stylization.shape import FAST, STANDARD, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
+from pipeline.training.micro_ast import load_microast
 from pipeline.training.paintings import load_paintings
 from pipeline.training.photos import load_photos
 from pipeline.training.scaled_crops import ScaledCrops, squared
@@ -76,6 +78,8 @@ class Recipe:
     edge_weight: float = 20.0
     grid_weight: float = 100.0
     range_weight: float = 50.0
+    teacher: Path | None = None
+    teacher_weight: float = 40.0
     painted_content: float = 0.15
     dev_pairs: int = 8
     eval_every_s: float = 600.0
@@ -127,7 +131,7 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
-        saved = load_checkpoint(recipe.resume) if recipe.resume else None
+        saved = load_run(recipe.resume) if recipe.resume else None
         # A resumed run draws other crops than the first one did.
         self.draws = Draws(recipe, recipe.seed + 10 * (saved["step"] if saved else 0))
         self.perception = Perception(recipe.loss_weights, torch.bfloat16)
@@ -140,6 +144,7 @@ class Run:
         self.state = TrainingState(model, groups, recipe.ema)
         if saved is not None:
             self.state.restore(saved)
+        self.teacher = load_microast(recipe.teacher) if recipe.teacher else None
         self.warm = recipe.cool_down > 0
 
     def train_step(self, part: float) -> float:
@@ -165,7 +170,7 @@ class Run:
             style = self.perception.look(reduced(batch.style, side), full=full)
         found = self.perception.look(reduced(painted, side), full=full)
         style_part = torch.stack([*style_loss(found, between(content, style, batch.alpha)).values()]).sum()
-        return (
+        total = (
             content_loss(found, content)
             + recipe.style_weight * style_part
             + recipe.grid_weight * grid_loss(painted)
@@ -173,6 +178,20 @@ class Run:
             + recipe.identity_weight * F.l1_loss(copied, batch.content[:copies])
             + recipe.edge_weight * self._edge_loss(batch, painted)
         )
+        return total if self.teacher is None else total + recipe.teacher_weight * self._taught(batch, painted)
+
+    def _taught(self, batch: Batch, painted: Tensor) -> Tensor:
+        """How far the pictures painted at full strength are from the teacher's, a pixel.
+
+        A picture says what each pixel should be where statistics say only what all of them should come to:
+        a few thousand steps of it go as far as many times more of the style loss alone.
+        """
+        if self.teacher is None:
+            return painted.new_zeros(())
+        full = batch.alpha[:, 0] == 0
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            wanted = self.teacher(batch.content[full], batch.style[full])
+        return F.l1_loss(painted[full], wanted.float().clamp(0, 1))
 
     def _edge_loss(self, batch: Batch, painted: Tensor) -> Tensor:
         """How the last picture without its edge is painted, against how it was painted with it.
@@ -253,6 +272,10 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
         help="steps from one with the full VGG to the next",
     )
     add("--style-weight", type=float, default=Recipe.style_weight)
+    add(
+        "--teacher", type=Path, help="folder of MicroAST's published weights, to learn from its pictures, too"
+    )
+    add("--teacher-weight", type=float, default=Recipe.teacher_weight)
     add("--batch", type=int, default=Recipe.batch)
     given = vars(parser.parse_args(argv))
     threads = given.pop("threads")

@@ -32,6 +32,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "photos").mkdir()
     for name in ("a.jpg", "b.jpg"):
         picture().save(tmp_path / "photos" / name)
+    picture(90, 70).save(tmp_path / "mine.jpg")  # a style
     return tmp_path
 
 
@@ -53,7 +54,7 @@ def test_the_commands_in_order(up: Up, place: Path) -> None:
             )
             assert done.returncode == 0, (verb, done.stderr)
             ran.append(verb)
-    assert ran == ["run", "run", "operations", "decode"]
+    assert ran == ["run", "run", "operations", "run", "run", "decode"]
     assert (place / "a.png").is_file()
     assert sorted(path.name for path in (place / "back").glob("*.png")) == ["a.png", "b.png"]
 

@@ -126,7 +126,11 @@ def _object(text: str) -> str | Path:
 
     A bare word is never a file, so that a folder's contents cannot change what a name means; "./word" is one.
     """
-    return Path(text) if ("." in text or os.sep in text) and os.path.isfile(text) else text
+    if ("." in text or os.sep in text) and os.path.isfile(text):
+        return Path(text)
+    if text.startswith(("./", "../", "/")):  # keys never do
+        raise argparse.ArgumentTypeError(f"no file {text!r}")
+    return text
 
 
 def _part(spec: Schema, place: int) -> Schema:

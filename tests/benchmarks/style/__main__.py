@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.training.micro_ast import MicroAST, load_microast
 from pipeline.training.style_judge import JUDGED_PX, Judge, psnr_db, reduced
 from tests.benchmarks.style.independent import MobileNet
-from tests.benchmarks.style.microast import MicroAST, load_microast
 from tests.benchmarks.style.painter import Painter
 from tests.benchmarks.style.pairs import Pair, pairs
 from tests.benchmarks.style.speed import SIZES, cpu_seconds

@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.export import Dim
 
-from tests.benchmarks.style.microast import MicroAST, MicroASTContentGraph
+from pipeline.training.micro_ast import MicroAST
 from tests.benchmarks.style.painter import Painter, session
 
 SIZES = {"512": (512, 512), "1024": (1024, 1024), "4096": (2160, 4096)}
@@ -71,3 +72,24 @@ def _microast(model: MicroAST, style: np.ndarray) -> Paint:
         running = session(path)
     feeds = {name: value.numpy() for name, value in given.items()}
     return lambda pixels: running.run(None, feeds | {"pixels": pixels})
+
+
+class MicroASTContentGraph(nn.Module):
+    """The part that runs once an image, as ours is exported: uint8 pixels in, uint8 pixels out."""
+
+    def __init__(self, model: MicroAST) -> None:
+        super().__init__()
+        self.encoder, self.decoder = model.content_encoder, model.decoder
+
+    def forward(  # noqa: PLR0917 - the inputs of a graph
+        self,
+        pixels: Tensor,
+        statistics: Tensor,
+        weight1: Tensor,
+        bias1: Tensor,
+        weight2: Tensor,
+        bias2: Tensor,
+    ) -> Tensor:
+        content = self.encoder(pixels.permute(0, 3, 1, 2).float() / 255)[1]
+        x_hat = self.decoder(content, statistics, (weight1, bias1, weight2, bias2))
+        return (x_hat * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)

@@ -68,6 +68,8 @@ def test_flags_take_local_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "strength": 0.5,
     }
     assert given("-p", "styles=mine.jpg") == {"styles": [Path("mine.jpg")]}
+    with pytest.raises(argparse.ArgumentError, match=r"no file '\./gone\.jpg'"):
+        given("--styles", "wave,./gone.jpg")
 
 
 def test_files_by_number() -> None:

@@ -1,4 +1,4 @@
-"""MicroAST (Wang et al., AAAI 2023) with its published weights: the baseline, for this benchmark only."""
+"""MicroAST (Wang et al., AAAI 2023) with its published weights: a teacher, and the benchmark's baseline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Residual(nn.Module):
 
     def modulated(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         inner = F.relu(weight * self.conv1(x) + bias * x)
-        return x + weight * self.conv2(inner) + bias * inner
+        out: Tensor = x + weight * self.conv2(inner) + bias * inner
+        return out
 
 
 class Encoder(nn.Module):
@@ -63,7 +64,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> State:
         first: Tensor = self.enc1(x)
-        return first, self.enc2(first)
+        second: Tensor = self.enc2(first)
+        return first, second
 
 
 class Modulator(nn.Module):
@@ -71,12 +73,15 @@ class Modulator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("weight1", "bias1", "weight2", "bias2"):
-            setattr(self, name, nn.Sequential(Conv(64, 64, 3, groups=64), nn.AdaptiveAvgPool2d(1)))
+        self.weight1, self.bias1, self.weight2, self.bias2 = (_pooled() for _ in range(4))
 
     def forward(self, style: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         first, second = style
         return self.weight1(first), self.bias1(first), self.weight2(second), self.bias2(second)
+
+
+def _pooled() -> nn.Sequential:
+    return nn.Sequential(Conv(64, 64, 3, groups=64), nn.AdaptiveAvgPool2d(1))
 
 
 class Decoder(nn.Module):
@@ -102,7 +107,7 @@ class Decoder(nn.Module):
     def forward(self, content: Tensor, statistics: Tensor, filters: tuple[Tensor, ...]) -> Tensor:
         """statistics: (4, B, 64): mean and deviation of the style's first state, then of its second."""
         weight1, bias1, weight2, bias2 = filters
-        x = self.dec1.modulated(_renormalised(content, statistics[2], statistics[3]), weight2, bias2)
+        x: Tensor = self.dec1.modulated(_renormalised(content, statistics[2], statistics[3]), weight2, bias2)
         x = self.dec2.modulated(_renormalised(x, statistics[0], statistics[1]), weight1, bias1)
         out: Tensor = self.dec3(x)
         return out
@@ -152,24 +157,3 @@ def load_microast(directory: Path) -> MicroAST:
         weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         getattr(model, name).load_state_dict(weights)
     return model.eval().requires_grad_(requires_grad=False)
-
-
-class MicroASTContentGraph(nn.Module):
-    """The part that runs once an image, as ours is exported: uint8 pixels in, uint8 pixels out."""
-
-    def __init__(self, model: MicroAST) -> None:
-        super().__init__()
-        self.encoder, self.decoder = model.content_encoder, model.decoder
-
-    def forward(  # noqa: PLR0917 - the inputs of a graph
-        self,
-        pixels: Tensor,
-        statistics: Tensor,
-        weight1: Tensor,
-        bias1: Tensor,
-        weight2: Tensor,
-        bias2: Tensor,
-    ) -> Tensor:
-        content = self.encoder(pixels.permute(0, 3, 1, 2).float() / 255)[1]
-        x_hat = self.decoder(content, statistics, (weight1, bias1, weight2, bias2))
-        return (x_hat * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
