@@ -114,7 +114,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class LoadedArtifact:
-    """An artifact on local disk, every file's digest verified.
+    """An artifact on local disk, the digest of every file that is there verified.
 
     Attributes:
         manifest: The parsed manifest.
@@ -129,6 +129,11 @@ class LoadedArtifact:
     def path(self, role: str) -> Path:
         """Path of the file with that role in the manifest ("encoder", "tables", ...)."""
         return self.directory / self.manifest.files[role].name
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no file is missing, as may be of an older built-in artifact."""
+        return all(self.path(role).is_file() for role in self.manifest.files)
 
 
 class Memo(Protocol):
