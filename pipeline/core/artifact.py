@@ -92,7 +92,7 @@ def built_in_digest(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def built_in_manifest(name: str, digest: str) -> ArtifactManifest:
-    """The manifest of an artifact that ships with this package, current or older; its files are not looked at.
+    """The manifest of an artifact that ships with this package, current or older. No file is verified.
 
     Raises:
         ArtifactNotFound: This package ships none of that name and digest.

@@ -69,7 +69,8 @@ class Operation:
         params: Type of the params of a step.
         result: Type of the receipt of an item.
         handler: "module:Class" of the `Handler`; only workers import it.
-        artifacts: Names of the artifacts whose digests a job pins when it is accepted, unless its params choose
+        artifacts: Names of the artifacts whose digests a job pins when it is accepted, unless its params
+        choose
             others.
         output_extension: Extension of the output object, with its dot; None when all of the result is
             in the receipt. A handler may choose another one for an item.
