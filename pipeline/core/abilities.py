@@ -15,7 +15,7 @@ from pipeline.core.artifact import ArtifactManifest
 from pipeline.core.errors import UnsupportedByModel
 
 Preset = Literal["caption", "alt_text", "detailed", "keywords", "title"]
-InputKind = Literal["image", "sound", "image+sound", "text"]
+InputKind = Literal["image", "sound", "image+sound"]
 ABILITIES, ENGINE = "abilities", "engine"
 
 
@@ -25,8 +25,8 @@ class Abilities(BaseModel):
     Attributes:
         languages: What it writes, by ISO 639-1 code.
         presets: Kinds of text.
-        inputs: What it takes at once; "text" is a prompt alone.
-        prompt: Whether it follows a user's own words.
+        inputs: What it takes.
+        prompt: Whether it follows a user's own words, beside an input.
         max_tokens: The longest text that it writes.
         max_beams: 1 where it decodes greedily only.
         tags: Whether it scores words for an input.

@@ -66,6 +66,10 @@ class RemoteEngine:
     def abilities(self) -> Abilities:
         return self._abilities
 
+    @property
+    def least_side_px(self) -> int:
+        return SIDE_PX
+
     def prepare(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         size = size_within((width, height), SIDE_PX)

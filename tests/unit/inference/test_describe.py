@@ -23,6 +23,7 @@ from pipeline.core.errors import (
     TriptychError,
     UndecodableAudio,
     UndecodableImage,
+    UnsupportedByModel,
     UnsupportedFormat,
     UnusableObject,
 )
@@ -277,6 +278,12 @@ def test_unusable_sounds_beside_a_picture(body: bytes | None, error: type[Tripty
 def test_a_sound_has_no_sound() -> None:
     with pytest.raises(InvalidInput, match="a sound itself"):
         HANDLER.run(item(LOW, {"s": HIGH}, audio="s"))
+
+
+def test_inputs_that_a_model_does_not_take() -> None:
+    engine = ColourEngine(ABILITIES.model_copy(update={"inputs": ("image",)}))
+    with pytest.raises(UnsupportedByModel, match="takes image; this item is sound"):
+        describer(engine).run(item(LOW))
 
 
 def test_previews_only_for_samples() -> None:
