@@ -8,10 +8,10 @@ LOCKS := requirements
 STYLE_ARTIFACTS := $(wildcard pipeline/artifacts/stylization*)
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench bench-codec bench-compress bench-stylize bench-style fmt types imports lock clean
+.PHONY: help demo test check bench bench-codec bench-compress bench-stylize bench-bulk-describe bench-style bench-describe fmt types imports lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.embedded $(VENV)/.photos ## compress and paint real photos, start to end on this machine; results in demo-output/
 	@$(BIN)/python -m examples.demo --photos $(VENV)/photos -o demo-output
@@ -38,9 +38,16 @@ bench-compress: $(VENV)/.test ## a bulk job of 1,000 photos (of IMAGES=DIR) agai
 bench-stylize: $(VENV)/.test ## a bulk job of 500 photos (of IMAGES=DIR) in one style against a bare loop over the networks
 	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_stylize.py -m benchmarks -s
 
+bench-bulk-describe: $(VENV)/.test ## a bulk job of 500 photos (of IMAGES=DIR) described, against a bare loop over the model
+	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_describe.py -m benchmarks -s
+
 bench-style: $(VENV)/.train ## the board of style transfer; DATA=DIR holds photos, paintings and weights
 	@test -n "$(DATA)" || { echo "name the folder of photos, paintings and weights: make bench-style DATA=DIR"; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.style --data "$(DATA)" $(STYLE_ARTIFACTS:%=--artifact %) $(OPTIONS)
+
+bench-describe: $(VENV)/.train $(VENV)/.bench ## captions, sounds and search on what DATA=DIR keeps out of training
+	@test -n "$(DATA)" || { echo "name the folder of captions, audio and weights: make bench-describe DATA=DIR"; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.describe --data "$(DATA)" --output bench-describe $(OPTIONS)
 
 fmt: $(VENV)/.check ## format the code and fix what can be fixed
 	@$(BIN)/ruff format $(SOURCES)
@@ -50,7 +57,7 @@ lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
 	@$(PYTHON) $(LOCKS)/lock.py
 
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) demo-output bench-codec build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output bench-codec bench-describe build dist .mypy_cache .ruff_cache .hypothesis
 
 # -- the environment: one, made from hashed locks, step by step ---------------------------------------
 $(BIN)/python:
