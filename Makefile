@@ -8,7 +8,7 @@ LOCKS := requirements
 STYLE_ARTIFACTS := $(wildcard pipeline/artifacts/stylization*)
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench bench-codec bench-compress bench-stylize bench-style fmt types imports lock clean
+.PHONY: help demo test check bench bench-codec bench-compress bench-stylize bench-style bench-describe fmt types imports lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ bench-style: $(VENV)/.train ## the board of style transfer; DATA=DIR holds photo
 	@test -n "$(DATA)" || { echo "name the folder of photos, paintings and weights: make bench-style DATA=DIR"; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.style --data "$(DATA)" $(STYLE_ARTIFACTS:%=--artifact %) $(OPTIONS)
 
+bench-describe: $(VENV)/.train $(VENV)/.bench ## captions, sounds and search on what DATA=DIR keeps out of training
+	@test -n "$(DATA)" || { echo "name the folder of captions, audio and weights: make bench-describe DATA=DIR"; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.describe --data "$(DATA)" --output bench-describe $(OPTIONS)
+
 fmt: $(VENV)/.check ## format the code and fix what can be fixed
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
@@ -50,7 +54,7 @@ lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
 	@$(PYTHON) $(LOCKS)/lock.py
 
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) demo-output bench-codec build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output bench-codec bench-describe build dist .mypy_cache .ruff_cache .hypothesis
 
 # -- the environment: one, made from hashed locks, step by step ---------------------------------------
 $(BIN)/python:

@@ -2,6 +2,7 @@
 
 python -m export compression --checkpoint FILE --out DIR --photos DIR [--dev DIR]
 python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE]
+python -m export description --checkpoint FILE --out DIR --weights DIR [--record FILE] [--publish DIR]
 python -m export gallery --out DIR
 """
 
@@ -15,6 +16,7 @@ import torch
 
 from export.card import write_card
 from export.compression import export_compression
+from export.description import export_description, publish_checkpoint
 from export.gallery import write_gallery
 from export.stylization import export_stylization
 from pipeline.training.photos import load_photos
@@ -26,7 +28,13 @@ def main(argv: list[str] | None = None) -> int:
     """Exports one model; prints the artifact's digest."""
     given = _parser().parse_args(argv)
     torch.set_num_threads(1)
-    print({"compression": _compression, "stylization": _stylization, "gallery": _gallery}[given.model](given))
+    commands = {
+        "compression": _compression,
+        "stylization": _stylization,
+        "description": _description,
+        "gallery": _gallery,
+    }
+    print(commands[given.model](given))
     return 0
 
 
@@ -42,6 +50,12 @@ def _stylization(given: argparse.Namespace) -> str:
     return export_stylization(given.checkpoint, given.out, name=given.name, record=given.record)
 
 
+def _description(given: argparse.Namespace) -> str:
+    if given.publish:
+        publish_checkpoint(given.checkpoint, given.publish)
+    return export_description(given.checkpoint, given.out, given.weights, record=given.record)
+
+
 def _gallery(given: argparse.Namespace) -> str:
     return f"{len(write_gallery(given.out))} styles"
 
@@ -53,15 +67,16 @@ def _parser() -> argparse.ArgumentParser:
     models = parser.add_subparsers(dest="model", required=True)
     compression = models.add_parser("compression", help="the image codec")
     stylization = models.add_parser("stylization", help="style transfer")
+    description = models.add_parser("description", help="words from pictures and sounds")
     gallery = models.add_parser("gallery", help="the built-in styles, painted by code")
-    for model in (compression, stylization):
+    for model in (compression, stylization, description):
         model.add_argument(
             "--checkpoint",
             type=Path,
             required=True,
             help=".pt, .safetensors (or a style artifact)",
         )
-    for model in (compression, stylization, gallery):
+    for model in (compression, stylization, description, gallery):
         model.add_argument("--out", type=Path, required=True, help="the directory to write to")
     compression.add_argument(
         "--photos", type=Path, action="append", required=True, help="training photographs (repeatable)"
@@ -69,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     compression.add_argument("--dev", type=Path, help="folder of photographs to measure on")
     stylization.add_argument("--name", default="stylization", help="the artifact's name")
     stylization.add_argument("--record", type=Path, help="the training's record.jsonl, for its last marks")
+    description.add_argument(
+        "--weights", type=Path, required=True, help="holds yamnet_quant and mobilenet_v2_quant (class names)"
+    )
+    description.add_argument("--record", type=Path, help="the training's record.jsonl, for its last marks")
+    description.add_argument("--publish", type=Path, help="also write a checkpoint here, to train on from")
     return parser
 
 

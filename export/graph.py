@@ -66,7 +66,7 @@ def export_graph(
         raise ParityError(f"the exporter gave no program for {path.name}")
     model = program.model_proto
     _store_weights_as_half(model.graph, all_half=all_half)
-    _forget_source_paths(model.graph)
+    forget_source_paths(model.graph)
     for value, names in zip(model.graph.output, outputs.values(), strict=True):
         for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
             if isinstance(name, str):
@@ -75,8 +75,8 @@ def export_graph(
     onnx.save(model, str(path))
     return {
         "opset": model.opset_import[0].version,
-        "inputs": {value.name: _describe(value) for value in model.graph.input},
-        "outputs": {value.name: _describe(value) for value in model.graph.output},
+        "inputs": {value.name: describe(value) for value in model.graph.input},
+        "outputs": {value.name: describe(value) for value in model.graph.output},
     }
 
 
@@ -149,7 +149,7 @@ def _store_weights_as_half(graph: onnx.GraphProto, *, all_half: bool) -> None:
     graph.node.extend(nodes)
 
 
-def _forget_source_paths(graph: onnx.GraphProto) -> None:
+def forget_source_paths(graph: onnx.GraphProto) -> None:
     """Drops the exporter's stack traces, which name files of the exporting machine."""
     for node in graph.node:
         del node.metadata_props[:]
@@ -159,7 +159,7 @@ def _forget_source_paths(graph: onnx.GraphProto) -> None:
     del graph.metadata_props[:]
 
 
-def _describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
+def describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
     tensor = value.type.tensor_type
     axes = [axis.dim_param or axis.dim_value for axis in tensor.shape.dim]
     return {"dtype": TensorProto.DataType.Name(tensor.elem_type).lower(), "axes": axes}

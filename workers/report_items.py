@@ -19,6 +19,9 @@ IN_LINE = (
     *("width_px", "height_px", "bytes_in", "bytes_out", "bpp", "ratio"),
     *("measured", "psnr_db", "ms_ssim", "kept_original", "styles", "alpha", "beta"),
 )
+# Of a receipt that has a text: shown above the facts, or of no use to a reader.
+WITH_TEXT = ("text", "sound_text", "tags", "embedding", "score", "truncated", "language", "kind")
+SHOWN_TAGS = 8
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ def cards(rows: Sequence[ReportRow], succeeded: int) -> str:
 
 def _card(row: ReportRow) -> str:
     receipt = row.line.receipt or {}
-    rest = {name: value for name, value in receipt.items() if name not in IN_LINE and value != []}
+    shown = (*IN_LINE, *(WITH_TEXT if "text" in receipt else ()))
+    rest = {name: value for name, value in receipt.items() if name not in shown and value not in ([], None)}
     table = "".join(
         f"<tr><th>{escape(name)}</th><td>{escape(plain(value))}</td></tr>"
         for name, value in flat(rest).items()
@@ -53,8 +57,23 @@ def _card(row: ReportRow) -> str:
     facts = "".join(f"<li>{fact}</li>" for fact in _facts(row.line))
     return (
         f'<article class="card">{_pictures(row)}<h3>{escape(shown_name(row.line))}{_pixels(row.line)}</h3>'
-        f'<ul class="facts">{facts}</ul>{more}</article>'
+        f'{_words(receipt)}<ul class="facts">{facts}</ul>{more}</article>'
     )
+
+
+def _words(receipt: Mapping[str, Any]) -> str:
+    """A description, its tags below it."""
+    text = receipt.get("text")
+    if not isinstance(text, str):
+        return ""
+    language = escape(str(receipt.get("language", "")))
+    heard = receipt.get("sound_text")
+    said = "".join(f"<p>{escape(one)}</p>" for one in (text, heard) if isinstance(one, str) and one)
+    tags = receipt.get("tags")
+    names = list(tags)[:SHOWN_TAGS] if isinstance(tags, dict) else []
+    chips = "".join(f"<li>{escape(str(name))}</li>" for name in names)
+    listed = f'<ul class="tags">{chips}</ul>' if chips else ""
+    return f'<blockquote lang="{language}">{said}{listed}</blockquote>'
 
 
 def _pixels(line: ResultLine) -> str:
@@ -107,6 +126,10 @@ def _facts(line: ResultLine) -> list[str]:
         facts.append("<b>lossless</b>")
     if ms_ssim is not None:
         facts.append(f"MS-SSIM <b>{ms_ssim:.4f}</b>")
+    if "text" in receipt and (score := number(line, "score")) is not None:
+        facts.append(f"score <b>{score:.2f}</b>")
+    if receipt.get("truncated") is True:
+        facts.append("<b>cut</b>")
     if receipt.get("kept_original"):
         facts.append("<b>original kept</b>")
     if isinstance(styles := receipt.get("styles"), list):

@@ -40,21 +40,28 @@ class OrtSession:
         path: The .onnx file.
         device: "cpu" (one thread; a process a core is how CPUs are filled) or "cuda".
         device_index: Which GPU.
+        weights: Those that the graph names without holding them (several graphs share them), by name.
 
     Raises:
         ProviderUnavailable: CUDA was asked for and did not come; ONNX Runtime itself would go on on the CPU.
         ArtifactCorrupt: Not a graph that this ONNX Runtime can load.
     """
 
-    def __init__(self, path: Path, device: Device = "cpu", device_index: int = 0) -> None:
+    def __init__(
+        self, path: Path, device: Device = "cpu", device_index: int = 0, weights: Feeds | None = None
+    ) -> None:
         provider = _PROVIDERS[device]
         if provider not in onnxruntime.get_available_providers():
             raise ProviderUnavailable(f"this onnxruntime has no {provider}; install the extra 'gpu'")
         if device == "cuda":
             onnxruntime.preload_dlls()  # CUDA and cuDNN from their wheels, where the system has none
+        options = _options()
+        if weights:
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+            options.add_external_initializers([*weights], values)
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), _options(), providers=[_provider_with_options(provider, device_index)]
+                str(path), options, providers=[_provider_with_options(provider, device_index)]
             )
         except (
             *_ORT_ERRORS,
@@ -69,6 +76,11 @@ class OrtSession:
     @property
     def provider(self) -> str:
         return str(self._session.get_providers()[0])
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the graph's inputs, in its order."""
+        return [value.name for value in self._session.get_inputs()]
 
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
         try:

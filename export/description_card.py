@@ -1,0 +1,62 @@
+"""The model card of description: written from the manifest, so that its numbers are the artifact's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.core.artifact import MANIFEST, ArtifactManifest, digest_of
+
+_CARD = """# Model card: {name}
+
+Written by `python -m export description`; do not edit. Digest `{digest}`.
+
+**What it is.** A small multimodal model: a photograph and/or a sound in; an English or Chinese caption, a sentence
+about the sound, its class, tags and a search embedding out. Frozen encoders (EfficientNet-Lite1 at 240x240 pixels,
+YAMNet on log-mel patches of a second) give tokens through a connector each; one causal Transformer ({layers} layers,
+width {width}) reads them with full attention and writes after them, one byte-level token of {vocabulary} at a time.
+{parameters} parameters in all, stored as whole numbers of 6 to 8 bits and a scale a channel, deflated.
+
+**Training.** `python -m pipeline.training.description`: text alone, then captions with a contrastive and a tag loss,
+sounds, and photographs joined with unrelated sounds. {steps} steps, {hours} CPU hours on one core.
+
+**Data.** {data}.
+
+**Terms.** {licence}. {note} {attributions}
+
+**Measured** (greedy, 1,000 dev photographs of Flickr8k; sounds kept out by fold and by speaker):
+
+{marks}
+
+**ONNX Runtime against torch.** {parity}
+
+**Limits.** It learnt captions from 6,000 photographs of people and dogs out of doors, and it shows: it writes of
+those wherever it can, is often wrong about colours, numbers, what is done and what is held, and guesses sex and age.
+Do not rely on it to describe people, for accessibility without a person's look, or for anything that matters.
+It knows no names, reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest. A
+picture is squashed to a square first. Scores of texts are likelihoods of words, not of being right.
+"""
+
+
+def write_card(directory: Path) -> None:
+    """Writes MODEL_CARD.md beside a manifest."""
+    data = (directory / MANIFEST).read_bytes()
+    manifest = ArtifactManifest.model_validate_json(data)
+    config, terms = manifest.config, manifest.terms
+    tokens = manifest.parity["tokens"]
+    largest = max(facts["max_abs_difference"] for facts in manifest.parity.values())
+    text = _CARD.format(
+        name=manifest.name,
+        digest=digest_of(data),
+        **{key: config[key] for key in ("layers", "width", "vocabulary")},
+        parameters=f"{config['parameters']:,}",
+        steps=f"{config['training_steps']:,}",
+        hours=config["training_cpu_hours"],
+        data="; ".join(terms.data_sets),
+        licence=terms.licence.capitalize(),
+        note=terms.note,
+        attributions="; ".join(terms.attributions) + ".",
+        marks="\n".join(f"- {key}: {value:g}" for key, value in manifest.metrics.items()) or "not measured",
+        parity=f"All of {tokens['tokens']} tokens of {tokens['texts']} texts equal ({tokens['distinct_tokens']}"
+        f" distinct ones); largest difference of any output {largest:g}.",
+    )
+    (directory / "MODEL_CARD.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,94 @@
+"""Token for token: what torch writes with a whole sequence in view, and what the exported graphs write step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.core.errors import ParityError
+from pipeline.inference.artifacts import load_directory
+from pipeline.inference.describe_model import SIDE_PX, DescribeModel, State, Task
+from pipeline.inference.log_mel import SAMPLE_RATE_HZ, log_mel_patches
+from pipeline.models.description.efficientnet import EfficientNetLite1
+from pipeline.models.description.model import DescriptionModel
+from pipeline.models.description.shape import CAPTION, LABEL, LANGUAGES, SOUND
+from pipeline.models.description.yamnet import YamNet
+from pipeline.training.sampling import write
+
+_TASKS: dict[Task, int] = {"caption": CAPTION, "sound": SOUND, "label": LABEL}
+_PICTURES, _SOUNDS = 6, 3
+_MOST = 20
+
+
+def check_tokens(
+    directory: Path, model: DescriptionModel, image: EfficientNetLite1, audio: YamNet
+) -> dict[str, Any]:
+    """Pictures and sounds (made here), alone and together, every task and language, greedily.
+
+    Returns:
+        For the manifest: texts and tokens compared, distinct tokens among them.
+
+    Raises:
+        ParityError: A token differs.
+    """
+    served = DescribeModel(load_directory(directory))
+    texts, tokens, distinct = 0, 0, set()
+    for pixels, samples in _inputs():
+        state = served.encode(pixels, samples)
+        prefix = _prefix(model, image, audio, pixels, samples)
+        for task, language in _questions(state):
+            (expected,) = write(model, prefix, (_TASKS[task], LANGUAGES[language]), most=_MOST)
+            (found,) = served.write([state], task, language, max_tokens=_MOST)
+            if list(found.tokens) != expected:
+                raise ParityError(
+                    f"{task} in {language}: ONNX Runtime writes {found.tokens}, torch {expected}"
+                )
+            texts, tokens = texts + 1, tokens + len(expected)
+            distinct.update(expected)
+    return {"texts": texts, "tokens": tokens, "distinct_tokens": len(distinct), "max_abs_difference": 0}
+
+
+def _questions(state: State) -> Iterator[tuple[Task, str]]:
+    for task in _TASKS:
+        if state.has_image if task == "caption" else state.has_audio:
+            for language in LANGUAGES:
+                yield task, language
+
+
+@torch.no_grad()
+def _prefix(
+    model: DescriptionModel,
+    image: EfficientNetLite1,
+    audio: YamNet,
+    pixels: np.ndarray | None,
+    samples: np.ndarray | None,
+) -> tuple[Tensor, Tensor]:
+    tokens = []
+    if pixels is not None:
+        features = image(torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).float())
+        tokens.append(model.image(image.widen(features)))
+    if samples is not None:
+        features, logits = audio(torch.from_numpy(log_mel_patches(samples)))
+        tokens.append(model.audio(features[None], logits[None]))
+    return model.encode(torch.cat(tokens, dim=1))[1]
+
+
+def _inputs() -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
+    """Soft coloured noise, and noise that swells, of several lengths; some of them together."""
+    random = np.random.default_rng(0)
+    sounds = []
+    for i in range(_SOUNDS):
+        length = SAMPLE_RATE_HZ * (2 * i + 1) // 2
+        swell = np.abs(np.sin(np.arange(length) / (500 * (i + 1))))
+        sounds.append((0.3 * swell * random.normal(size=length)).clip(-1, 1).astype(np.float32))
+        yield None, sounds[-1]
+    for i in range(_PICTURES):
+        cells = random.integers(0, 256, (3 + i, 4 + i, 3), dtype=np.uint8)
+        rows, columns = (np.arange(SIDE_PX) * side // SIDE_PX for side in cells.shape[:2])
+        pixels = cells[rows][:, columns]
+        yield pixels, sounds[i % _SOUNDS] if i % 2 else None

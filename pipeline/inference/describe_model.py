@@ -1,0 +1,344 @@
+"""The built-in describing model under ONNX Runtime: pictures and sounds in, words, tags and search embeddings out.
+
+    encode     once an item: picture and sound to a State (keys and values of the prefix, tags, embedding)
+    write      States to texts, greedily or with beams
+    embed_texts, attention
+
+Rows of one prefix length are written together; which rows those are never changes what a row says, but for
+rounding in the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tokenizers import Tokenizer
+
+from pipeline.core.operation import Device, LoadedArtifact
+from pipeline.inference.log_mel import log_mel_patches
+from pipeline.inference.session import OrtSession
+from pipeline.inference.stored_weights import read_weights, wanted
+from pipeline.inference.token_search import Found, search
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Task = Literal["caption", "sound", "label"]
+
+NAME = "description"
+SIDE_PX = 240
+GRAPHS = ("image", "audio", "prefix", "step", "text", "attention")
+_SHOWN_CLASSES = 5
+_ROWS = 64  # texts that are written together
+
+
+@dataclass(frozen=True)
+class State:
+    """What the model understands of one item.
+
+    Attributes:
+        keys, values: Of the prefix, (layers, heads, P, width / heads).
+        embedding: For search, (E,), L2 norm 1.
+        tags: English words with scores in [0, 1], the best first (of a picture).
+        tags_zh: Chinese words, likewise.
+        classes: The best ImageNet classes with scores (of a picture).
+        sounds: The best AudioSet classes with mean scores (of a sound).
+        has_image, has_audio: Which inputs there were.
+    """
+
+    keys: Floats
+    values: Floats
+    embedding: Floats
+    tags: dict[str, float]
+    tags_zh: dict[str, float]
+    classes: dict[str, float]
+    sounds: dict[str, float]
+    has_image: bool
+    has_audio: bool
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prefix."""
+        return int(self.keys.shape[2])
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text.
+
+    Attributes:
+        text: As people write it, with a capital and a full stop (captions and sentences).
+        sound_text: The sound's sentence, where a caption was asked for of picture and sound.
+        tokens: Ids, without prompt and end.
+        score: Mean log-probability of a token, the end included; at most 0.
+        truncated: Whether the most tokens came before the end.
+        prompt: Task and language, as ids.
+    """
+
+    text: str
+    sound_text: str | None
+    tokens: tuple[int, ...]
+    score: float
+    truncated: bool
+    prompt: tuple[int, int]
+
+
+class DescribeModel:
+    """A loaded artifact. Threads may share it.
+
+    Args:
+        artifact: Verified.
+        device: "cpu" or "cuda".
+        device_index: Which GPU.
+
+    Raises:
+        ArtifactCorrupt: A file is not what the manifest says.
+    """
+
+    tasks: tuple[Task, ...] = ("caption", "sound", "label")
+
+    def __init__(self, artifact: LoadedArtifact, device: Device = "cpu", device_index: int = 0) -> None:
+        manifest, directory = artifact.manifest, artifact.directory
+        weights = read_weights(directory / manifest.files["weights"].name)
+        self._sessions = {
+            role: OrtSession(
+                directory / manifest.files[role].name,
+                device,
+                device_index,
+                wanted(weights, manifest.graphs[role]["weights"]),
+            )
+            for role in GRAPHS
+        }
+        config = manifest.config
+        self._special: dict[str, int] = config["special_tokens"]
+        self._attention_layers: list[int] = config["attention_layers"]
+        self._image_tokens: int = config["image_tokens"]
+        self._text_cache = (config["layers"], config["heads"], config["width"] // config["heads"])
+        self.languages: tuple[str, ...] = tuple(config["languages"])
+        self.most_tokens: int = config["most_tokens"]
+        self.tokenizer = Tokenizer.from_file(str(directory / manifest.files["tokenizer"].name))
+        names = json.loads((directory / manifest.files["names"].name).read_text(encoding="utf-8"))
+        self.names: dict[str, list[str]] = names
+
+    def encode(self, image: Pixels | None, samples: Floats | None) -> State:
+        """Everything about an item that does not depend on what is asked.
+
+        Args:
+            image: sRGB, (240, 240, 3); see `squash`.
+            samples: Mono, 16 kHz, in [-1, 1], (N,), N at least 1.
+
+        Raises:
+            ValueError: Neither is there, or one has another shape.
+        """
+        if image is None and samples is None:
+            raise ValueError("an item needs a picture or a sound")
+        tokens, classes, sounds = [], {}, {}
+        if image is not None:
+            if image.shape != (SIDE_PX, SIDE_PX, 3) or image.dtype != np.uint8:
+                raise ValueError(
+                    f"a picture is uint8 ({SIDE_PX}, {SIDE_PX}, 3), not {image.dtype} {image.shape}"
+                )
+            image_tokens, scores = self._sessions["image"].run({"pixels": image[None]})
+            tokens.append(image_tokens)
+            classes = _best(self.names["imagenet"], scores[0], _SHOWN_CLASSES)
+        if samples is not None:
+            audio_tokens, scores = self._hear(samples)
+            tokens.append(audio_tokens)
+            sounds = _best(self.names["audioset"], scores, _SHOWN_CLASSES)
+        keys, values, embedding, tags = self._sessions["prefix"].run(
+            {"tokens": np.concatenate(tokens, axis=1)}
+        )
+        english, chinese = len(self.names["english"]), len(self.names["chinese"])
+        seen = image is not None
+        return State(
+            keys[0],
+            values[0],
+            embedding[0],
+            _best(self.names["english"], tags[0, :english]) if seen else {},
+            _best(self.names["chinese"], tags[0, english : english + chinese]) if seen else {},
+            classes,
+            sounds,
+            seen,
+            samples is not None,
+        )
+
+    def sound_scores(self, samples: Floats) -> Floats:
+        """Mean scores of AudioSet's classes over a sound, (521,), as `names["audioset"]` names them."""
+        return self._hear(samples)[1]
+
+    def encode_batch(self, items: Iterable[tuple[Pixels | None, Floats | None]]) -> list[State]:
+        """`encode` of each; one at a time, as batches gain an encoder nothing on a CPU."""
+        return [self.encode(image, samples) for image, samples in items]
+
+    def write(
+        self,
+        states: Sequence[State],
+        task: Task = "caption",
+        language: str = "en",
+        max_tokens: int = 24,
+        beams: int = 1,
+    ) -> list[Written]:
+        """A text for each item.
+
+        Args:
+            states: Of any lengths.
+            task: "caption" (wants a picture; with a sound too, its sentence follows), "sound" (a sentence about
+                it), "label" (its class).
+            language: "en" or "zh".
+            max_tokens: At most `most_tokens`.
+            beams: 1 is greedy.
+
+        Raises:
+            ValueError: Something is asked for that this model or an item does not have.
+        """
+        self._check(states, task, language, max_tokens, beams)
+        prompt = (self._special[f"<{task}>"], self._special[f"<{language}>"])
+        buckets: dict[int, list[int]] = defaultdict(list)
+        for i, state in enumerate(states):
+            buckets[state.length].append(i)
+        written: dict[int, Written] = {}
+        for rows in buckets.values():
+            for start in range(0, len(rows), _ROWS):
+                part = rows[start : start + _ROWS]
+                found = self._search([states[i] for i in part], prompt, max_tokens, beams)
+                written |= {
+                    i: self._written(one, prompt, task, language) for i, one in zip(part, found, strict=True)
+                }
+        return [written[i] for i in range(len(states))]
+
+    def embed_texts(self, texts: Sequence[str]) -> Floats:
+        """Search embeddings of queries, (N, E), L2 norm 1; compare with `State.embedding` by dot product."""
+        rows = [
+            [
+                self._special["<embed>"],
+                *self.tokenizer.encode(text.lower()).ids[: self.most_tokens],
+                self._special["<end>"],
+            ]
+            for text in texts
+        ]
+        tokens = np.zeros((len(rows), max(map(len, rows))), np.int64)
+        for i, row in enumerate(rows):
+            tokens[i, : len(row)] = row
+        last = np.array([len(row) - 1 for row in rows], np.int64)
+        (embeddings,) = self._sessions["text"].run({"tokens": tokens, "last": last})
+        return embeddings
+
+    def attention(self, state: State, written: Written) -> Floats:
+        """Where each token of a text looked in the picture, (tokens, 8, 8), each map of sum 1.
+
+        Raises:
+            ValueError: The item has no picture.
+        """
+        if not state.has_image:
+            raise ValueError("there is no picture to look at")
+        tokens = np.array([[*written.prompt, *written.tokens]], np.int64)
+        (weights,) = self._sessions["attention"].run(
+            {"tokens": tokens, "prefix_keys": state.keys[None], "prefix_values": state.values[None]}
+        )
+        # Token t + 1 was chosen while looking from token t; the first picture token is the whole picture.
+        looks = weights[0, self._attention_layers, len(written.prompt) - 1 : -1, 1 : self._image_tokens].mean(
+            axis=0
+        )
+        side = round(float(looks.shape[1]) ** 0.5)
+        maps: Floats = (looks / looks.sum(axis=1, keepdims=True)).reshape(-1, side, side)
+        return maps
+
+    def token_texts(self, written: Written) -> list[str]:
+        """The piece of text that each token stands for, to label maps with."""
+        return [str(self.tokenizer.decode([token])) for token in written.tokens]
+
+    def _hear(self, samples: Floats) -> tuple[Floats, Floats]:
+        """Tokens (1, P, width) and mean class scores of a sound."""
+        if samples.ndim != 1 or not len(samples):
+            raise ValueError(f"a sound is (N,) with N at least 1, not {samples.shape}")
+        tokens, scores = self._sessions["audio"].run({"patches": log_mel_patches(samples)})
+        return tokens, scores.mean(axis=0)
+
+    def _check(self, states: Sequence[State], task: str, language: str, max_tokens: int, beams: int) -> None:
+        if task not in self.tasks:
+            raise ValueError(f"this model has no task {task!r}, only {', '.join(self.tasks)}")
+        if language not in self.languages:
+            raise ValueError(f"this model writes {', '.join(self.languages)}, not {language!r}")
+        if not 1 <= max_tokens <= self.most_tokens or beams < 1:
+            raise ValueError(f"max_tokens must lie in [1, {self.most_tokens}], and beams be 1 or more")
+        if any(not (state.has_image if task == "caption" else state.has_audio) for state in states):
+            raise ValueError(f"the task {task!r} needs a {'picture' if task == 'caption' else 'sound'}")
+
+    def _search(
+        self, states: Sequence[State], prompt: tuple[int, int], max_tokens: int, beams: int
+    ) -> list[Found]:
+        keys, values = (np.stack([getattr(state, name) for state in states]) for name in ("keys", "values"))
+        special = np.arange(len(self._special))
+        never = special[~np.isin(special, (self._special["<end>"], self._special["<and>"]))]
+        layers, heads, size = self._text_cache
+        nothing = np.zeros((len(states), 1, layers, heads, 0, size), np.float32)
+        return search(
+            self._step,
+            (keys, values),
+            (nothing, nothing),
+            prompt,
+            most=max_tokens,
+            beams=beams,
+            end=self._special["<end>"],
+            never=never,
+        )
+
+    def _step(
+        self,
+        tokens: NDArray[np.int64],
+        place: int,
+        prefix: tuple[Floats, Floats],
+        text: tuple[Floats, Floats],
+    ) -> tuple[Floats, Floats, Floats]:
+        log_probabilities, keys, values = self._sessions["step"].run(
+            {
+                "tokens": tokens,
+                "place": np.full(len(tokens), place, np.int64),
+                "prefix_keys": prefix[0],
+                "prefix_values": prefix[1],
+                "text_keys": text[0],
+                "text_values": text[1],
+            }
+        )
+        return log_probabilities, keys, values
+
+    def _written(self, found: Found, prompt: tuple[int, int], task: str, language: str) -> Written:
+        parts = _split(found.tokens, self._special["<and>"])
+        texts = [self.tokenizer.decode(part).strip() for part in parts]
+        if task != "label":
+            texts = [_as_sentence(text, language, truncated=found.truncated) for text in texts]
+        sound_text = texts[1] if len(texts) > 1 else None
+        return Written(texts[0], sound_text, tuple(found.tokens), found.score, found.truncated, prompt)
+
+
+def squash(image: Image.Image) -> Pixels:
+    """A picture of any size as the model wants it: RGB, 240x240, the whole of it, not its shape."""
+    pixels: Pixels = np.asarray(image.convert("RGB").resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
+    return pixels
+
+
+def _best(names: Sequence[str], scores: Floats, most: int | None = None) -> dict[str, float]:
+    order = np.argsort(-scores, kind="stable")[:most]
+    return {names[i]: round(float(scores[i]), 4) for i in order}
+
+
+def _split(tokens: Sequence[int], separator: int) -> list[list[int]]:
+    """At the first separator; there is one only where a picture's caption and a sound's sentence follow each other."""
+    ids: list[Any] = [*tokens]
+    if separator not in ids:
+        return [ids]
+    middle = ids.index(separator)
+    return [ids[:middle], [token for token in ids[middle + 1 :] if token != separator]]
+
+
+def _as_sentence(text: str, language: str, *, truncated: bool) -> str:
+    if not text:
+        return text
+    stop = "" if truncated else "。" if language == "zh" else "."
+    return text[0].upper() + text[1:] + stop

@@ -1,0 +1,129 @@
+"""Sentences to learn from: captions of the photographs, and text alone; read, normalised, turned into tokens."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from pipeline.models.description.shape import SPECIAL_TOKENS
+
+Captions = dict[str, list[str]]  # by photograph
+
+_NOT_KEPT = re.compile(r"[^a-z0-9' ,-]+")
+_LONGEST_TOKEN = 12  # bytes: four Chinese characters
+_SPACES = re.compile(r"\s+")
+_WORD = re.compile(r"[a-z']+")
+# Words of captions that say nothing about what is seen.
+_STOP = frozenset(
+    "a an the of in on at to with and is are it its his her their he she they by for from up down out over off as"
+    " that this while into near through next there be has have having being who which one two three some several"
+    " other another each around behind front top along against under across between towards toward background"
+    " them him all very looks looking look side together wearing holding getting going doing not above beside"
+    " something someone each's both during what where about onto past after before inside outside are'nt four".split()
+)
+
+
+def normal_english(text: str) -> str:
+    """Lower case, plain punctuation, no full stop at the end."""
+    text = _NOT_KEPT.sub(" ", text.lower().replace("’", "'"))
+    text = _SPACES.sub(" ", text).replace(" ,", ",").replace(" '", "'")
+    return text.strip(" ,-'")
+
+
+def normal_chinese(text: str) -> str:
+    """No spaces, no full stop at the end."""
+    return _SPACES.sub("", text).strip("。．.，,！!")
+
+
+def photo_captions(folder: Path) -> tuple[Captions, Captions]:
+    """English and Chinese captions of Flickr8k's photographs, normalised."""
+    found: tuple[Captions, Captions] = (defaultdict(list), defaultdict(list))
+    names = (("captions.csv", normal_english), ("captions_zh.csv", normal_chinese))
+    for captions, (name, normal) in zip(found, names, strict=True):
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if text := normal(row["caption"]):
+                    captions[row["image"]].append(text)
+    return found
+
+
+def text_alone(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """English captions, Chinese captions, English sentences about sounds, without pictures or sounds.
+
+    Args:
+        folder: Holds multi30k, extra and audiocaps-text; what is missing is left out.
+    """
+    english = [*_lines(folder / "multi30k" / "english_captions.filtered.txt")]
+    extra = folder / "extra"
+    english += [line.split("\t")[-1] for line in _lines(extra / "coco_captions_val2017.tsv.gz")]
+    chinese = [line.split("\t")[-1] for line in _lines(extra / "coco_cn_icap2020_zh.tsv.gz")]
+    sounds = []
+    for part in ("train", "val"):
+        path = folder / "audiocaps-text" / "dataset" / f"{part}.csv"
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                sounds += [row["caption"] for row in csv.DictReader(file)]
+    return (
+        [*filter(None, map(normal_english, english))],
+        [*filter(None, map(normal_chinese, chinese))],
+        [*filter(None, map(normal_english, sounds))],
+    )
+
+
+def _lines(path: Path) -> Iterable[str]:
+    if not path.exists():
+        return
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as file:
+        for line in file:
+            yield line.rstrip("\n")
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Byte-level BPE: nothing is unknown, in any language."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = ByteLevelDecoder()
+    tokenizer.train_from_iterator(
+        texts,
+        BpeTrainer(
+            vocab_size=vocabulary,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=ByteLevel.alphabet(),
+            max_token_length=_LONGEST_TOKEN,  # Chinese has no spaces: tokens would become half sentences
+            show_progress=False,
+        ),
+    )
+    return tokenizer
+
+
+def caption_words(captions: Captions, most: int, least_photos: int = 25) -> list[str]:
+    """The commonest words that say something, by the number of photographs."""
+    counts: Counter[str] = Counter()
+    for texts in captions.values():
+        counts.update(words_of(texts))
+    return [word for word, count in counts.most_common() if count >= least_photos][:most]
+
+
+def words_of(texts: Iterable[str], least: int = 1) -> set[str]:
+    """Words that say something in at least so many of a photograph's captions."""
+    counts = Counter(word for text in texts for word in set(_WORD.findall(text)) - _STOP)
+    return {word for word, count in counts.items() if count >= least and len(word) > 2}
+
+
+def chinese_tags(path: Path, captions: Captions, most: int, least_photos: int = 25) -> list[str]:
+    """Tag words of a list that occur in captions, the commonest first."""
+    words = [*dict.fromkeys(word for line in _lines(path) if len(word := line.strip()) > 0)]
+    counts = {word: sum(any(word in text for text in texts) for texts in captions.values()) for word in words}
+    common = sorted((word for word in words if counts[word] >= least_photos), key=lambda w: -counts[w])
+    return common[:most]

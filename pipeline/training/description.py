@@ -1,0 +1,324 @@
+"""Trains the describing model: `python -m pipeline.training.description --data DIR --minutes N`.
+
+DIR holds `captions` (flickr8k; multi30k, extra and audiocaps-text for text alone), `audio` (esc10, urbansound8k,
+spoken_digits) and `weights/yamnet_quant`. The encoders of pictures and sounds are frozen; what they make of every
+photograph (in several views) and sound is cached first, under `--cache`.
+
+1. Text alone, `--text-steps` steps: language, without anything to describe.
+2. Captions: each step takes photographs with three captions a language (the prefix is encoded once for all of
+   them), sounds with their labels and sentences, and a few photographs joined with a sound that has nothing to do
+   with them, whose text is the caption and then the sound's sentence. Beside the next token it learns search
+   embeddings (contrastive) and tags.
+3. `--reward` (a run of its own, from a checkpoint of 2): self-critical training. Captions are drawn by chance, and
+   made likelier when their CIDEr is above that of the other draws for the same photograph.
+
+The moving average of the weights is what gets evaluated and exported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.metrics.cider import Cider
+from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.description.model import DescriptionModel
+from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, SOUND, ZH, Shape
+from pipeline.training.box import Shown, add_arguments, train_for
+from pipeline.training.description_data import TABLES, Data, load_data
+from pipeline.training.description_judge import Judge, decoded, search_texts, tokens_of
+from pipeline.training.description_sheet import marks_line, plot_marks
+from pipeline.training.packing import pack, predict, text_loss, text_tokens
+from pipeline.training.sampling import write
+from pipeline.training.sounds import stacked
+from pipeline.training.state import TrainingState
+
+SHOWN = Shown(marks_line, plot_marks)
+_MOST_SAMPLED = 22
+_QUEUE_BATCHES = 12  # of embeddings of earlier steps, further negatives
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run does. Defaults were chosen for one CPU core."""
+
+    data: Path
+    out: Path
+    minutes: float
+    cache: Path
+    resume: Path | None = None
+    batch: int = 32
+    captions: int = 3
+    sounds: int = 16
+    joined: int = 4
+    texts: int = 160
+    text_steps: int = 150
+    views: int = 5
+    sound_views: int = 3
+    learning_rate: float = 1e-3
+    cool_down: float = 0.0
+    dropout: float = 0.1
+    ema: float = 0.998
+    contrastive_weight: float = 0.3
+    tag_weight: float = 10.0
+    reward: bool = False
+    reward_samples: int = 5
+    eval_every_s: float = 600.0
+    seed: int = 0
+
+
+class Run:
+    """One training run: what it changes, and what it learns from."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        saved = load_checkpoint(recipe.resume) if recipe.resume else None
+        if recipe.resume:
+            _take_tables(recipe.resume.parent, recipe.out)
+        self.data = load_data(
+            recipe.data, recipe.cache, recipe.out, views=recipe.views, sound_views=recipe.sound_views
+        )
+        # A resumed run draws otherwise than the first one did.
+        seed = recipe.seed + (saved["step"] if saved else 0)
+        torch.manual_seed(seed)
+        self.random = np.random.default_rng(seed)
+        self.judge = Judge(self.data)
+        shape = Shape(**saved["shape"]) if saved else replace(Shape(), tags=len(self.data.names))
+        model = DescriptionModel(shape, recipe.dropout)
+        groups: list[dict[str, object]] = [{"params": list(model.parameters()), "haste": 1.0}]
+        self.state = TrainingState(model, groups, recipe.ema)
+        if saved is not None:
+            self.state.restore(saved)
+        self.trained_clips = [i for i, clip in enumerate(self.data.clips) if not clip.dev]
+        self.order: list[int] = []
+        self.queue: deque[tuple[Tensor, Tensor]] = deque(maxlen=_QUEUE_BATCHES)
+        self.cider = self._reward_tables() if recipe.reward else {}
+
+    def train_step(self, part: float) -> float:
+        """One step at a part in [0, 1] of the run; returns the loss."""
+        recipe, state = self.recipe, self.state
+        state.model.train()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            if recipe.reward:
+                loss = self._reward_loss() + 0.3 * self._caption_loss() + 0.3 * self._sound_loss()
+            elif state.step < recipe.text_steps:
+                loss = self._alone_loss()
+            else:
+                loss = self._caption_loss() + 0.5 * self._sound_loss() + 0.2 * self._joined_loss()
+        return state.descend(loss, _learning_rate(recipe, state.step, part))
+
+    def evaluate(self) -> dict[str, Any]:
+        """The average's marks on the dev sets."""
+        model = self.state.average.eval()
+        marks = self.judge.judge(model)
+        return {"rates": [], "cost": 1 - marks["cider_en"], **marks}
+
+    def _alone_loss(self) -> Tensor:
+        """Language without anything to describe: some rows of a few texts each."""
+        chosen = self.random.integers(len(self.data.texts), size=self.recipe.texts)
+        rows = [[self.data.texts[i] for i in part] for part in np.array_split(chosen, self.recipe.texts // 5)]
+        return text_loss(self.state.model, pack(rows), None)
+
+    def _caption_loss(self) -> Tensor:
+        recipe, model, photos = self.recipe, self.state.model, self.data.photos
+        chosen = self._photos(recipe.batch)
+        pooled, prefix = model.encode(self._image_tokens(chosen))
+        rows = []
+        for i in chosen:
+            row = [text_tokens(CAPTION, EN, ids) for ids in self._some(photos.english[i], recipe.captions)]
+            row += [text_tokens(CAPTION, ZH, ids) for ids in self._some(photos.chinese[i], recipe.captions)]
+            rows.append(row)
+        words = text_loss(model, pack(rows), prefix)
+        tags = F.binary_cross_entropy_with_logits(
+            model.tags(pooled).float()[:, : photos.tags.shape[1]], photos.tags[chosen]
+        )
+        texts = [
+            [*self._some(captions[i], 1)[0]] for captions in (photos.english, photos.chinese) for i in chosen
+        ]
+        found = model.search_prefix(pooled).float()
+        embedded = search_texts(model, texts).float()
+        return (
+            words + recipe.tag_weight * tags + recipe.contrastive_weight * self._contrastive(found, embedded)
+        )
+
+    def _contrastive(self, photos: Tensor, texts: Tensor) -> Tensor:
+        """Every text should be nearest to its photograph and the other way round; (B, E) and (2 B, E)."""
+        batch = len(photos)
+        scale = self.state.model.log_temperature.clamp(max=4.0).exp()
+        wanted = torch.arange(batch)
+        all_photos = torch.cat([photos, *(old for old, _ in self.queue)])
+        loss = F.cross_entropy(scale * texts @ all_photos.T, wanted.repeat(2))
+        for own in texts.split(batch):
+            all_texts = torch.cat([own, *(old for _, old in self.queue)])
+            loss = loss + F.cross_entropy(scale * photos @ all_texts.T, wanted) / 2
+        self.queue.append((photos.detach(), texts.detach()))
+        return loss / 2
+
+    def _sound_loss(self) -> Tensor:
+        model, names = self.state.model, self.data.names
+        clips = self._clips(self.recipe.sounds)
+        features, logits, mask = stacked([self._sound_view(i) for i in clips])
+        pooled, prefix = model.encode(model.audio(self._noisy(features), logits), mask)
+        rows = []
+        for i in clips:
+            said = self.data.said[self.data.clips[i].label]
+            row = [text_tokens(LABEL, language, label) for language, (label, _) in said.items()]
+            row += [
+                text_tokens(SOUND, language, self._some(many, 1)[0]) for language, (_, many) in said.items()
+            ]
+            rows.append(row)
+        words = text_loss(model, pack(rows), prefix, mask)
+        wanted = torch.tensor([names.sounds.index(self.data.clips[i].label) for i in clips])
+        scores = model.tags(pooled).float()[:, -len(names.sounds) :]
+        tags = F.binary_cross_entropy_with_logits(scores, F.one_hot(wanted, len(names.sounds)).float())
+        return words + self.recipe.tag_weight * tags / 2
+
+    def _joined_loss(self) -> Tensor:
+        """Photographs with a sound each: the caption, then the sound's sentence; and the label."""
+        model, photos = self.state.model, self.data.photos
+        chosen, clips = self._photos(self.recipe.joined), self._clips(self.recipe.joined)
+        features, logits, heard = stacked([self._sound_view(i) for i in clips])
+        tokens = torch.cat([self._image_tokens(chosen), model.audio(self._noisy(features), logits)], dim=1)
+        mask = torch.cat(
+            [torch.ones(len(tokens), tokens.shape[1] - heard.shape[1], dtype=torch.bool), heard], dim=1
+        )
+        _, prefix = model.encode(tokens, mask)
+        rows = []
+        for i, clip in zip(chosen, clips, strict=True):
+            said = self.data.said[self.data.clips[clip].label]
+            row = []
+            for language, captions in ((EN, photos.english[i]), (ZH, photos.chinese[i])):
+                label, sentences = said[language]
+                for caption in self._some(captions, 2):
+                    row.append(text_tokens(CAPTION, language, [*caption, AND, *self._some(sentences, 1)[0]]))
+                row.append(text_tokens(LABEL, language, label))
+                row.append(text_tokens(SOUND, language, self._some(sentences, 1)[0]))
+            rows.append(row)
+        return text_loss(model, pack(rows), prefix, mask)
+
+    def _reward_loss(self) -> Tensor:
+        """Self-critical training (Rennie et al., 2017) with the other draws of the same photograph as baseline."""
+        recipe, model, count = self.recipe, self.state.model, self.recipe.reward_samples
+        chosen = self._photos(recipe.batch)
+        language = EN if self.state.step % 3 else ZH
+        model.eval()
+        tokens = self._image_tokens(chosen)
+        with torch.no_grad():
+            _, prefix = model.encode(tokens)
+        drawn = write(model, prefix, (CAPTION, language), most=_MOST_SAMPLED, samples=count)
+        rewards = torch.tensor(
+            [self._reward(chosen[i // count], ids, language) for i, ids in enumerate(drawn)]
+        )
+        per_photo = rewards.view(-1, count)
+        baseline = (per_photo.sum(dim=1, keepdim=True) - per_photo) / (count - 1)
+        advantage = (per_photo - baseline).flatten()
+        rows = [
+            [text_tokens(CAPTION, language, ids) for ids in drawn[i : i + count]]
+            for i in range(0, len(drawn), count)
+        ]
+        packed = pack(rows)
+        _, prefix = model.encode(tokens)
+        logits, targets = predict(model, packed, prefix, None)
+        weights = advantage.view(-1, count).gather(1, packed.texts.clamp(min=0))[packed.targets >= 0]
+        model.train()
+        return (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / len(drawn) / 4
+
+    def _reward(self, photo: int, ids: list[int], language: int) -> float:
+        text = decoded(self.data.tokenizer, ids)
+        return self.cider[language].score(photo, tokens_of(text, language))
+
+    def _reward_tables(self) -> dict[int, Cider]:
+        references = self.data.photos.references
+        return {
+            language: Cider([[tokens_of(text, language) for text in texts] for texts in every])
+            for language, every in zip((EN, ZH), references, strict=True)
+        }
+
+    def _photos(self, count: int) -> list[int]:
+        """The next photographs of a random order; every one comes once before any comes again."""
+        if len(self.order) < count:
+            self.order = self.random.permutation(len(self.data.photos.names)).tolist()
+        taken, self.order = self.order[:count], self.order[count:]
+        return taken
+
+    def _image_tokens(self, chosen: list[int]) -> Tensor:
+        views = self.random.integers(len(self.data.photos.views), size=len(chosen)).tolist()
+        with torch.no_grad():
+            cells = self.data.encoder.widen(self.data.photos.features(chosen, views))
+        return self.state.model.image(cells)
+
+    def _clips(self, count: int) -> list[int]:
+        """Clips of training: as many of ESC-10, the smallest set, as of the others together."""
+        esc = [i for i in self.trained_clips if "esc10" in self.data.clips[i].path.parts]
+        half = self.random.choice(esc, count // 2).tolist()
+        return [*half, *self.random.choice(self.trained_clips, count - count // 2).tolist()]
+
+    def _sound_view(self, clip: int) -> Any:
+        views = self.data.sounds[clip]
+        return views[self.random.integers(len(views))]
+
+    def _noisy(self, features: Tensor) -> Tensor:
+        """Audio features with a part of them gone: there are few clips to learn from."""
+        return F.dropout(features, 0.2, self.state.model.training)
+
+    def _some(self, texts: list[list[int]], count: int) -> list[list[int]]:
+        return [texts[i] for i in self.random.choice(len(texts), min(count, len(texts)), replace=False)]
+
+
+def train(recipe: Recipe) -> Path:
+    """Runs until the time is up; returns the checkpoint's path. A kill loses a few minutes at most."""
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    return train_for(Run(recipe), recipe.out, recipe.minutes, recipe.eval_every_s, SHOWN)
+
+
+def _take_tables(source: Path, out: Path) -> None:
+    """A resumed run goes on with the tokenizer and the tags of its checkpoint."""
+    for name in TABLES:
+        if source.resolve() != out.resolve():
+            shutil.copyfile(source / name, out / name)
+
+
+def _learning_rate(recipe: Recipe, step: int, part: float) -> float:
+    """100 steps of warm-up, then constant; over the cool-down, if any, in a line down to 1 %."""
+    left = min(1.0, (1 - part) / recipe.cool_down) if recipe.cool_down else 1.0
+    return recipe.learning_rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * left)
+
+
+def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.training.description", description=__doc__)
+    add_arguments(
+        parser,
+        out=Path("runs/description"),
+        learning_rate=Recipe.learning_rate,
+        eval_every_s=Recipe.eval_every_s,
+    )
+    add = parser.add_argument
+    add("--cache", type=Path, help="for encoded features; by default under --out")
+    add("--cool-down", type=float, default=0.0, help="part of this run over which the rate of learning falls")
+    add("--dropout", type=float, default=Recipe.dropout)
+    add("--batch", type=int, default=Recipe.batch, help="photographs a step")
+    add("--views", type=int, default=Recipe.views, help="of each photograph")
+    add("--text-steps", type=int, default=Recipe.text_steps, help="steps on text alone, at the beginning")
+    add("--reward", action="store_true", help="self-critical training on CIDEr")
+    given = vars(parser.parse_args(argv))
+    threads = given.pop("threads")
+    for name in ("dev", "random_start"):  # the splits of the data say what is dev
+        given.pop(name)
+    given["data"] = given["data"][0]
+    given["cache"] = given["cache"] or given["out"] / "features"
+    return Recipe(**given), threads
+
+
+if __name__ == "__main__":
+    chosen_recipe, thread_count = _parse()
+    torch.set_num_threads(thread_count)
+    print(f"checkpoint: {train(chosen_recipe)}")

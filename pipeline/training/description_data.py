@@ -1,0 +1,185 @@
+"""All that the describing model learns from, ready to be drawn: features, tokens, targets of the tags."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from pipeline.models.description.efficientnet import EfficientNetLite1
+from pipeline.models.description.shape import CAPTION, EN, SOUND, ZH
+from pipeline.training.captions import (
+    Captions,
+    caption_words,
+    chinese_tags,
+    photo_captions,
+    text_alone,
+    train_tokenizer,
+    words_of,
+)
+from pipeline.training.image_features import cached_views
+from pipeline.training.packing import text_tokens
+from pipeline.training.pretrained import load_image_encoder
+from pipeline.training.sounds import SENTENCES, Clip, ClipFeatures, cached_sounds, find_clips
+from pipeline.training.tflite_weights import load_yamnet
+
+TABLES = ("tokenizer.json", "names.json")  # lie beside every checkpoint
+_TEXTS_FOR_TOKENIZER = 60_000
+_MOST_TOKENS = 60
+
+
+@dataclass(frozen=True)
+class Names:
+    """Tags in the order of the tag head: English and Chinese words of photographs, labels of sounds."""
+
+    english: tuple[str, ...]
+    chinese: tuple[str, ...]
+    sounds: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.english) + len(self.chinese) + len(self.sounds)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(vars(self), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Names:
+        return cls(
+            **{key: tuple(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
+        )
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photographs: cached features by view, captions as tokens by language, targets of the photo tags."""
+
+    names: tuple[str, ...]
+    views: Sequence[NDArray[np.float16]]
+    english: list[list[list[int]]]
+    chinese: list[list[list[int]]]
+    references: tuple[list[list[str]], list[list[str]]]
+    tags: Tensor
+
+    def features(self, chosen: Sequence[int], views: Sequence[int]) -> Tensor:
+        """Features of the chosen ones in the chosen views, (B, 320, 8, 8), float32."""
+        rows = np.stack([self.views[view][i] for i, view in zip(chosen, views, strict=True)])
+        found = torch.from_numpy(rows.astype(np.float32))
+        return found.transpose(1, 2).reshape(len(rows), -1, 8, 8)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything, split."""
+
+    tokenizer: Tokenizer
+    names: Names
+    encoder: EfficientNetLite1
+    photos: Photos
+    dev: Photos
+    clips: list[Clip]
+    sounds: list[list[ClipFeatures]]
+    said: dict[str, dict[int, tuple[list[int], list[list[int]]]]]
+    texts: list[list[int]]
+
+
+def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_views: int) -> Data:
+    """Reads all.
+
+    Args:
+        folder: Holds captions (flickr8k, and what else there is of text), audio and weights.
+        cache: Where encoded features are kept.
+        tables: Where `tokenizer.json` and `names.json` lie, or are written to.
+        views: Of each photograph.
+        sound_views: Of each sound.
+    """
+    flickr = folder / "captions" / "flickr8k"
+    english, chinese = photo_captions(flickr)
+    train, dev = ((flickr / "splits" / f"{part}.txt").read_text().split() for part in ("train", "dev"))
+    alone = text_alone(folder / "captions")
+    known = tuple({name: texts[name] for name in train} for texts in (english, chinese))
+    tokenizer, names = _tables(tables, folder, known, alone)
+    encoder = load_image_encoder()
+    clips = find_clips(folder / "audio")
+    yamnet = load_yamnet(folder / "weights" / "yamnet_quant" / "yamnet_classification_quant.tflite")
+
+    def photos(chosen: list[str], count: int, part: str) -> Photos:
+        paths = [flickr / "images" / name for name in chosen]
+        references = [english[name] for name in chosen], [chinese[name] for name in chosen]
+        return Photos(
+            tuple(chosen),
+            cached_views(paths, count, encoder, cache, part),
+            [_all_tokens(tokenizer, texts) for texts in references[0]],
+            [_all_tokens(tokenizer, texts) for texts in references[1]],
+            references,
+            torch.stack([_tag_targets(names, *pair) for pair in zip(*references, strict=True)]),
+        )
+
+    return Data(
+        tokenizer,
+        names,
+        encoder,
+        photos(train, views, "train"),
+        photos(dev, 1, "dev"),
+        clips,
+        cached_sounds(clips, sound_views, yamnet, cache),
+        _what_is_said(tokenizer),
+        _texts(tokenizer, alone),
+    )
+
+
+def _tables(
+    folder: Path, data: Path, known: tuple[Captions, ...], alone: tuple[list[str], ...]
+) -> tuple[Tokenizer, Names]:
+    tokenizer_file, names_file = folder / "tokenizer.json", folder / "names.json"
+    if not tokenizer_file.exists():
+        spoken = [text for sentences, *chinese in SENTENCES.values() for text in (*sentences, *chinese)]
+        texts = [text for captions in known for every in captions.values() for text in every]
+        rest = [text for part in alone for text in part]
+        step = max(1, len(rest) // _TEXTS_FOR_TOKENIZER)
+        tokenizer = train_tokenizer([*texts, *spoken * 20, *rest[::step]], 4096)
+        tokenizer.save(str(tokenizer_file))
+    if not names_file.exists():
+        tags = data / "captions" / "extra" / "coco_cn_tags655_zh.txt"
+        Names(
+            tuple(caption_words(known[0], 400)), tuple(chinese_tags(tags, known[1], 200)), tuple(SENTENCES)
+        ).save(names_file)
+    return Tokenizer.from_file(str(tokenizer_file)), Names.load(names_file)
+
+
+def _all_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    return [encoding.ids[:_MOST_TOKENS] for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def _tag_targets(names: Names, english: list[str], chinese: list[str]) -> Tensor:
+    """1 for a word that two captions have, one half for a word of one."""
+    once, twice = words_of(english), words_of(english, 2)
+    found = [(word in once) / 2 + (word in twice) / 2 for word in names.english]
+    found += [min(1.0, sum(word in text for text in chinese) / 2) for word in names.chinese]
+    return torch.tensor(found)
+
+
+def _what_is_said(tokenizer: Tokenizer) -> dict[str, dict[int, tuple[list[int], list[list[int]]]]]:
+    """By class and language: the label's tokens, and those of its sentences."""
+    said = {}
+    for label, (sentences, chinese_label, chinese_sentence) in SENTENCES.items():
+        english = _all_tokens(tokenizer, [label, *sentences])
+        chinese = _all_tokens(tokenizer, [chinese_label, chinese_sentence])
+        said[label] = {EN: (english[0], english[1:]), ZH: (chinese[0], chinese[1:])}
+    return said
+
+
+def _texts(tokenizer: Tokenizer, alone: tuple[list[str], list[str], list[str]]) -> list[list[int]]:
+    """Text alone, with the task that such a text answers."""
+    prompts = ((CAPTION, EN), (CAPTION, ZH), (SOUND, EN))
+    return [
+        text_tokens(task, language, ids)
+        for (task, language), texts in zip(prompts, alone, strict=True)
+        for ids in _all_tokens(tokenizer, texts)
+    ]

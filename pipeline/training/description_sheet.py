@@ -1,0 +1,30 @@
+"""How a training of the describing model shows itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+CURVES = ("cider_en", "cider_zh", "distinct_en", "recall_at_10", "labels_esc10")
+
+
+def marks_line(point: dict[str, Any]) -> str:
+    """One evaluation in words."""
+    return (
+        f"CIDEr en {point['cider_en']:.3f} zh {point['cider_zh']:.3f}  distinct {point['distinct_en']:.0f}"
+        f"  R@10 {point['recall_at_10']:.3f}  labels {point['labels_esc10']:.3f}"
+        f" {point['labels_urbansound8k']:.3f} {point['labels_spoken_digits']:.3f}"
+    )
+
+
+def plot_marks(points: list[dict[str, Any]], path: Path) -> None:
+    """Draws each mark over CPU minutes."""
+    figure = Figure(figsize=(15, 3))
+    for axes, name in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
+        axes.plot([p["cpu_seconds"] / 60 for p in points], [p[name] for p in points])
+        axes.set(xlabel="CPU minutes", title=name)
+        axes.grid(visible=True, alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
