@@ -177,7 +177,8 @@ def _finished(asked: _Asked, answer: Answer | Exception) -> ItemOutput | Excepti
     except Exception as error:  # noqa: BLE001 - it is this item's alone
         return error
     asked.watch.lap("write")
-    return replace(output, previews=asked.previews)
+    timed = receipt.model_copy(update={"seconds": dict(asked.watch.seconds)})
+    return replace(output, receipt=timed, previews=asked.previews)
 
 
 def _receipt(asked: _Asked, answer: Answer) -> DescribeReceipt:
