@@ -10,14 +10,15 @@ _CARD = """# Model card: {name}
 
 Written by `python -m export description`; do not edit. Digest `{digest}`.
 
-**What it is.** A small multimodal model: a photograph and/or a sound in; an English or Chinese caption, a sentence
-about the sound, its class, tags and a search embedding out. Frozen encoders (EfficientNet-Lite1 at 240x240 pixels,
-YAMNet on log-mel patches of a second) give tokens through a connector each; one causal Transformer ({layers} layers,
-width {width}) reads them with full attention and writes after them, one byte-level token of {vocabulary} at a time.
-{parameters} parameters in all, stored as whole numbers of 6 to 8 bits and a scale a channel, deflated.
+**What it is.** A small multimodal model: a photograph and/or a sound in; an English or Chinese caption, a
+sentence about the sound, its class, tags and a search embedding out. Frozen encoders (EfficientNet-Lite1 at
+240x240 pixels, YAMNet on log-mel patches of a second) give tokens through a connector each; one causal
+Transformer ({layers} layers, width {width}) reads them with full attention and writes after them, one
+byte-level token of {vocabulary} at a time. {parameters} parameters in all, stored as whole numbers of 6 to 8
+bits and a scale a channel, deflated.
 
-**Training.** `python -m pipeline.training.description`: text alone, then captions with a contrastive and a tag loss,
-sounds, and photographs joined with unrelated sounds. {steps} steps, {hours} CPU hours on one core.
+**Training.** `python -m pipeline.training.description`: text alone, then captions with a contrastive and a
+tag loss, sounds, and photographs joined with unrelated sounds. {steps} steps, {hours} CPU hours on one core.
 
 **Data.** {data}.
 
@@ -29,11 +30,12 @@ sounds, and photographs joined with unrelated sounds. {steps} steps, {hours} CPU
 
 **ONNX Runtime against torch.** {parity}
 
-**Limits.** It learnt captions from 6,000 photographs of people and dogs out of doors, and it shows: it writes of
-those wherever it can, is often wrong about colours, numbers, what is done and what is held, and guesses sex and age.
-Do not rely on it to describe people, for accessibility without a person's look, or for anything that matters.
-It knows no names, reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest. A
-picture is squashed to a square first. Scores of texts are likelihoods of words, not of being right.
+**Limits.** It learnt captions from 6,000 photographs of people and dogs out of doors, and it shows: it
+writes of those wherever it can, is often wrong about colours, numbers, what is done and what is held, and
+guesses sex and age. Do not rely on it to describe people, for accessibility without a person's look, or for
+anything that matters. It knows no names, reads no text, and takes no free prompts. Sounds: 29 classes;
+anything else gets the nearest. A picture is squashed to a square first. Scores of texts are likelihoods of
+words, not of being right.
 """
 
 

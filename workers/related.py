@@ -27,7 +27,7 @@ class Related:
 
     Args:
         store: Where they lie.
-        max_bytes: Of one object.
+        max_bytes: Of all that one item names, together.
     """
 
     def __init__(self, store: ObjectStore, max_bytes: int) -> None:
@@ -46,11 +46,17 @@ class Related:
             UnusableObject: There is no such object, or it is too large.
             StorageUnavailable: For longer than anybody waits.
         """
-        found = {}
-        for reference in params.objects():
+        found: dict[str, FetchedObject] = {}
+        left = self._max_bytes
+        for reference in dict.fromkeys(params.objects()):
             key = object_key(reference, spec.owner, spec.read_prefixes)
             known = self._find((spec.id, key))
-            found[reference] = known or self._fetched(spec.id, reference, key, give_up)
+            if known is None:
+                known = self._fetched(spec.id, reference, key, left, give_up)
+            left -= len(known.data)
+            if left < 0:
+                raise UnusableObject(f"what the params name has more than {self._max_bytes} bytes together")
+            found[reference] = known
         return found
 
     def _find(self, key: Key) -> FetchedObject | None:
@@ -59,9 +65,11 @@ class Related:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def _fetched(self, job_id: str, reference: str, key: str, give_up: Callable[[], bool]) -> FetchedObject:
+    def _fetched(
+        self, job_id: str, reference: str, key: str, max_bytes: int, give_up: Callable[[], bool]
+    ) -> FetchedObject:
         try:
-            data = patiently(lambda: self._store.get(key, max_bytes=self._max_bytes), give_up=give_up)
+            data = patiently(lambda: self._store.get(key, max_bytes=max_bytes), give_up=give_up)
         except ObjectNotFound:
             raise UnusableObject(f"no object {reference!r}, which the params name") from None
         except InputTooLarge as error:

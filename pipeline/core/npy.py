@@ -18,7 +18,7 @@ class HalfRows:
     """Rows of float16 numbers in a file, all of one width.
 
     Args:
-        file: Empty, binary, seekable.
+        file: An empty file on disk (what is skipped must read as zeros), binary.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

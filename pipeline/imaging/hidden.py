@@ -1,7 +1,7 @@
 """What stands under full transparency is no part of a picture: it is replaced by what surrounds it.
 
 Files have anything there: black, white, a picture of its own. A network would see it, and statistics would be
-of it. The fill is smooth (no edge where there is none), from the visible pixels alone.
+of it. The fill is coarse, from the visible pixels alone, and near to them where they end.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ windows do not show.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,24 +55,24 @@ class Regions:
         ).astype(np.float32) / np.float32(255)
 
 
-def regions_of(masks: Sequence[Plane], styles: int, size: Size, feather_px: float) -> Regions:
+def regions_of(masks: Iterable[Plane], size: Size, feather_px: float, *, labels: int = 0) -> Regions:
     """Regions from one label image, or from one grey mask a style.
 
     Args:
-        masks: uint8 (h, w) each.
-        styles: How many styles there are. With one style, one mask is a grey mask; with more, a label image.
+        masks: uint8 (h, w) each; read one after the other, none is kept.
+        labels: How many styles a label image names; 0 where masks are grey ones.
         size: Of the picture.
         feather_px: Standard deviation of the blur, in pixels of the picture.
 
     Raises:
         MaskMismatch: Another aspect ratio than the picture's.
     """
+    maps = []
     for number, mask in enumerate(masks):
-        _check_ratio(mask, size, "the mask" if len(masks) == 1 else f"mask {number}")
-    labelled = len(masks) == 1 and styles > 1
-    planes = _label_planes(masks[0], styles) if labelled else (Image.fromarray(mask) for mask in masks)
-    maps = tuple(_feathered(_quarter(plane, size), feather_px / CELL_PX) for plane in planes)
-    return Regions(size, maps)
+        _check_ratio(mask, size, f"mask {number}")
+        planes = _label_planes(mask, labels) if labels else (Image.fromarray(mask),)
+        maps += [_feathered(_quarter(plane, size), feather_px / CELL_PX) for plane in planes]
+    return Regions(size, tuple(maps))
 
 
 def lay_over(content: Plane, painted: Plane, regions: Regions) -> None:
@@ -101,12 +101,13 @@ def _check_ratio(mask: Plane, size: Size, name: str) -> None:
         )
 
 
-def _label_planes(labels: Plane, styles: int) -> list[Image.Image]:
+def _label_planes(labels: Plane, styles: int) -> Iterator[Image.Image]:
     """255 where a label stands, for each label: plain numbers, or black to white in even steps."""
     if int(labels.max()) >= styles:
         table = np.rint(np.arange(256) * (styles - 1) / 255).astype(np.uint8)
         labels = table[labels]
-    return [Image.fromarray(np.where(labels == k, 255, 0).astype(np.uint8)) for k in range(styles)]
+    for k in range(styles):
+        yield Image.fromarray((labels == k).view(np.uint8) * np.uint8(255))
 
 
 def _quarter(plane: Image.Image, size: Size) -> Image.Image:

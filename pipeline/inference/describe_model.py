@@ -188,7 +188,8 @@ class DescribeModel:
 
         Args:
             states: Of any lengths.
-            task: "caption" (wants a picture; with a sound too, its sentence follows), "sound" (a sentence about
+            task: "caption" (wants a picture; with a sound too, its sentence follows), "sound" (a sentence
+            about
                 it), "label" (its class).
             language: "en" or "zh".
             max_tokens: At most `most_tokens`.

@@ -1,7 +1,7 @@
 """The front end of the audio encoder: 16 kHz samples to patches of a log-mel spectrogram.
 
-The numbers are YAMNet's: frames of 25 ms every 10 ms, 64 mel bands (HTK scale) from 125 to 7,500 Hz of the magnitude
-spectrum, log(mel + 0.001), patches of 96 frames every 48.
+The numbers are YAMNet's: frames of 25 ms every 10 ms, 64 mel bands (HTK scale) from 125 to 7,500 Hz of the
+magnitude spectrum, log(mel + 0.001), patches of 96 frames every 48.
 """
 
 from __future__ import annotations

@@ -266,7 +266,13 @@ def mirrored(pixels: Pixels, box: Box) -> Pixels:
     if box == box.within(Box(0, 0, height, width)):
         return np.ascontiguousarray(pixels[box.slices()])
     rows, columns = _reflected(box.top, box.bottom, height), _reflected(box.left, box.right, width)
-    return np.ascontiguousarray(pixels[rows[:, None], columns[None, :]])
+    inside = box.within(Box(0, 0, height, width))
+    start, end = inside.left - box.left, inside.right - box.left
+    window = np.empty((box.height, box.width, 3), np.uint8)
+    window[:, start:end] = pixels[:, inside.left : inside.right][rows]
+    for edge in (slice(0, start), slice(end, None)):  # one by one is slow, and only a margin needs it
+        window[:, edge] = pixels[rows[:, None], columns[None, edge]]
+    return window
 
 
 def _reflected(start: int, end: int, length: int) -> NDArray[np.intp]:

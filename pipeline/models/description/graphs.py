@@ -7,9 +7,9 @@
     text       tokens of a query -> its search embedding
     attention  a whole text after a prefix -> what each of its tokens looked at
 
-Items come first on every axis list. A prefix's keys and values are (N, layers, heads, P, width / heads); those of
-the K texts that are being written after it (N, K, layers, heads, T, width / heads): a prefix is never copied, not
-for its beams and not for a step.
+Items come first on every axis list. A prefix's keys and values are (N, layers, heads, P, width / heads);
+those of the K texts that are being written after it (N, K, layers, heads, T, width / heads): a prefix is
+never copied, not for its beams and not for a step.
 """
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ class DescriptionModel(nn.Module):
         length = tokens.shape[1]
         places = torch.arange(length, device=tokens.device)
         states, _ = self.read(tokens, places, None, causal_mask(length, 0, tokens.device))
-        ends = states[torch.arange(len(tokens), device=tokens.device), last]
-        return F.normalize(self.embed_words(ends), dim=1)
+        there = (places[None] <= last[:, None])[:, :, None].to(states.dtype)
+        return F.normalize(self.embed_words((states * there).sum(dim=1) / there.sum(dim=1)), dim=1)
 
     def search_prefix(self, pooled: Tensor) -> Tensor:
         """L2-normalised embeddings (B, embedding) of what `encode` pooled."""

@@ -1,7 +1,7 @@
 """YAMNet (a MobileNetV1 over log-mel patches, AudioSet), the audio encoder: pretrained and kept frozen.
 
-Its weights are those of the quantised model of tflite-support's test data (Apache-2.0), BatchNorm folded in: an
-int8 number and one scale a channel each, so int8 storage of them loses nothing.
+Its weights are those of the quantised model of tflite-support's test data (Apache-2.0), BatchNorm folded in:
+an int8 number and one scale a channel each, so int8 storage of them loses nothing.
 """
 
 from __future__ import annotations

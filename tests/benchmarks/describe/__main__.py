@@ -1,8 +1,8 @@
 """How well the built-in model describes: `python -m tests.benchmarks.describe --data DIR [--artifact DIR]`.
 
 DIR is what the model was trained from; measured is what training never saw: Flickr8k's 1,000 dev photographs,
-ESC-10's fold 4. English is counted in tokens `[a-z0-9']+` of lower case, Chinese in characters. The control row
-gives every photograph another one's caption: what a score owes to sentences that suit any photograph.
+ESC-10's fold 4. English is counted in tokens `[a-z0-9']+` of lower case, Chinese in characters. The control
+row gives every photograph another one's caption: what a score owes to sentences that suit any photograph.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.core.artifact import built_in_directory
 from pipeline.inference.artifacts import load_directory
 from pipeline.inference.describe_model import DescribeModel, State
 from tests.benchmarks.describe.attention import heat_in_quadrant
-from tests.benchmarks.describe.data import DevPhoto, DevSound, dev_photos, dev_sounds, training_sounds
+from tests.benchmarks.describe.data import DevPhoto, dev_photos, dev_sounds, training_sounds
 from tests.benchmarks.describe.joined import joined
 from tests.benchmarks.describe.scores import caption_scores, recalls
 from tests.benchmarks.describe.sheet import write_sheets

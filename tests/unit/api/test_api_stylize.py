@@ -78,3 +78,17 @@ def test_uploaded_styles_are_ones_own(ann: AppClient, bob: AppClient) -> None:
         )
     for reference in (f"{upload_id}/0/1", f"{upload_id}/1/0", UPLOAD):
         is_problem(ann.post("/v1/jobs", json=stylize({"styles": [reference]})), 404, "upload_not_found")
+
+
+def test_items_may_be_files_of_own_uploads(ann: AppClient, bob: AppClient) -> None:
+    """As inputs, each with params of its own; others' and undeclared ones are not there."""
+    answer = ann.post("/v1/uploads", json={"files": [{"name": "s.jpg", "size_bytes": 3}]})
+    upload_id = answer.json()["upload_id"]
+
+    def request(place: int) -> dict[str, Any]:
+        line = {"custom_id": "1", "input": f"{upload_id}/0/{place}", "params": {"styles": ["night"]}}
+        return stylize({"styles": ["wave"]}, inputs={"kind": "items", "items": [line]})
+
+    assert ann.post("/v1/jobs", json=request(0)).status_code == 202
+    is_problem(ann.post("/v1/jobs", json=request(1)), 404, "upload_not_found")
+    is_problem(bob.post("/v1/jobs", json=request(0)), 404, "upload_not_found")

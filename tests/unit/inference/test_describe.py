@@ -68,7 +68,7 @@ def test_tri_files_are_pictures() -> None:
     """A compressed picture is described as what it shows."""
     red = np.zeros((32, 40, 3), np.uint8)
     red[..., 0] = 220
-    assert said(codec().encode(red, quality=80)).text == "A red picture."
+    assert said(codec().encode(red, 80).to_bytes()).text == "A red picture."
 
 
 def test_transparent_pictures_lie_on_white() -> None:

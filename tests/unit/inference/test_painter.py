@@ -79,7 +79,7 @@ def test_each_brush_keeps_to_its_region() -> None:
     """Far from where regions meet, each is what its style alone would paint; between them it goes over."""
     labels = np.zeros((33, 41), np.uint8)
     labels[:, 20:] = 1
-    regions = regions_of([labels], 2, (410, 330), feather_px=8)
+    regions = regions_of([labels], (410, 330), feather_px=8, labels=2)
     study = WHOLE.study(PICTURE)
     brushes = [Brush(WAVE, 0.0, 1.0), Brush(GLASS, 0.0, 1.0)]
     mixed = WHOLE.paint(study, brushes, regions)
@@ -99,7 +99,7 @@ def test_where_no_brush_paints_nothing_changes() -> None:
     mask = np.zeros((330, 410), np.uint8)
     mask[:100, :100] = 255
     windows = painter_of(window_px=96)
-    painted = windows.paint(windows.study(PICTURE), FULL, regions_of([mask], 1, (410, 330), feather_px=0))
+    painted = windows.paint(windows.study(PICTURE), FULL, regions_of([mask], (410, 330), feather_px=0))
     assert np.array_equal(painted[220:], PICTURE[220:])
     assert not np.array_equal(painted[:90, :90], PICTURE[:90, :90])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -316,3 +317,14 @@ def test_gallery_styles_differ() -> None:
     own = painted(PNG, {"a/wave.jpg": gallery_path("wave").read_bytes()}, styles=["a/wave.jpg"])
     assert np.array_equal(own.pixels, painted(styles=["wave"]).pixels)
     assert gallery_picture("wave").shape == (512, 512, 3)
+
+
+def test_threads_share_a_handler() -> None:
+    """Eight at once encode a new style once, and each paints what one alone would."""
+    handler, pictures = stylizer(), [png(landscape(40, 48, seed)) for seed in range(8)]
+    objects, styles = {"a/s.jpg": OWN}, ["a/s.jpg"]
+    with ThreadPoolExecutor(8) as pool:
+        outputs = list(pool.map(lambda data: stylize(handler, data, objects, styles=styles), pictures))
+    assert sum(output.receipt.styles_encoded for output in outputs) == 1  # type: ignore[attr-defined]
+    alone = [stylize(HANDLER, data, objects, styles=styles).data for data in pictures]
+    assert [output.data for output in outputs] == alone

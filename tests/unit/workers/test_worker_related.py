@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import Forbidden, InvalidInput, StorageUnavailable, UnusableObject
-from pipeline.core.jobs import Item, JobSpec, Step
+from pipeline.core.jobs import InlineManifestInput, Item, JobSpec, ManifestLine, Step
 from pipeline.core.keys import UploadKeys, memo_key
 from pipeline.core.memory import MemoryObjectStore
 from pipeline.core.operation import ItemInput, ItemOutput
 from pipeline.core.references import nth_file
+from pipeline.operations import Registry
 from pipeline.operations.stylize import StylizeParams
 from tests.unit.workers.workbench import Bench, BytesIn, ScriptedLedger, lease, spec
 from workers.inputs import items_of
@@ -117,6 +118,20 @@ def test_too_large_is_unusable(store: CountingStore) -> None:
         Related(store, 4).fetch(job(), params(STYLE))
 
 
+def test_all_together_are_bounded(store: CountingStore) -> None:
+    """Sixteen large styles are not sixteen times as much memory, kept ones included."""
+    other = "owners/ann/styles/b.jpg"
+    store.put(other, b"other")
+    related = Related(store, 9)
+    for reference in (STYLE, other):
+        assert related.fetch(job(), params(reference))
+    with pytest.raises(UnusableObject, match="more than 9 bytes together"):
+        related.fetch(job(), params(STYLE, other))
+    with pytest.raises(UnusableObject, match=r"b\.jpg.*allowed"):
+        Related(store, 9).fetch(job(), params(STYLE, other))
+    assert list(related.fetch(job(), params(STYLE, STYLE))) == [STYLE]
+
+
 def test_items_get_what_their_params_name(bench: Bench) -> None:
     """Each item its own; one whose object is missing fails alone, by a name."""
 
@@ -151,9 +166,6 @@ def test_items_get_what_their_params_name(bench: Bench) -> None:
 
 def test_manifest_lines_are_held_to_the_reach(store: CountingStore) -> None:
     """A style that a line of a manifest names is checked when the job is planned, like its input."""
-    from pipeline.core.jobs import InlineManifestInput, ManifestLine  # noqa: PLC0415
-    from pipeline.operations import Registry  # noqa: PLC0415
-
     lines = [
         ManifestLine(custom_id=str(number), input="owners/ann/in.jpg", params=given)
         for number, given in enumerate(
@@ -168,6 +180,20 @@ def test_manifest_lines_are_held_to_the_reach(store: CountingStore) -> None:
     )
     found = list(items_of(given, Registry().get("stylize"), store, max_bytes=100))
     assert [(item.error or {}).get("code") for item in found] == [None, "forbidden", None, "forbidden"]
+
+
+def test_inputs_may_be_files_of_own_uploads(store: CountingStore) -> None:
+    """A line's input is the owner's file, also where the API key reaches elsewhere only."""
+    line = ManifestLine(custom_id="1", input=f"{UPLOAD}/0/3")
+    given = job().model_copy(
+        update={
+            "inputs": InlineManifestInput(items=[line]),
+            "steps": [Step(operation="stylize", params={"styles": ["wave"]})],
+            "read_prefixes": ["elsewhere/"],
+        }
+    )
+    (item,) = items_of(given, Registry().get("stylize"), store, max_bytes=100)
+    assert item.input == UploadKeys("ann", UPLOAD).file(0, 3)
 
 
 # -- what workers tell each other ----------------------------------------------------------------------
