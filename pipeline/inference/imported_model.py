@@ -169,7 +169,7 @@ class ImportedModel:
             shape = tokens.shape
             feeds: dict[str, NDArray[Any]] = {
                 "tokens": tokens.reshape(-1, 1),
-                "text": text[0].reshape(-1, *text[0].shape[2:]),
+                "text": text[0].reshape(tokens.size, *text[0].shape[2:]),
                 **prefix.of(np.repeat(pictures[0].astype(np.intp), shape[1])),
             }
             if self.config.family == "idefics3":
