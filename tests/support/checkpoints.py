@@ -35,7 +35,7 @@ CHAT = (
 )
 
 
-def blip(folder: Path, std: float = 0.35) -> Path:
+def blip(folder: Path, std: float = 0.12, places: float = 0.5) -> Path:
     """Two layers each, 32 px, a word-piece vocabulary."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]"]
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -52,7 +52,7 @@ def blip(folder: Path, std: float = 0.35) -> Path:
     vision = {"hidden_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
     vision |= {"image_size": 32, "patch_size": 8, "projection_dim": 16}
     config = BlipConfig(text_config=text, vision_config=vision, projection_dim=16, image_text_hidden_size=16)
-    _save(folder, BlipForConditionalGeneration(config), std)
+    _save(folder, BlipForConditionalGeneration(config), std, places)
     _save_tokenizer(folder, tokenizer, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]")
     _json(
         folder / "preprocessor_config.json",
@@ -71,7 +71,7 @@ def blip(folder: Path, std: float = 0.35) -> Path:
     return folder
 
 
-def florence2(folder: Path, std: float = 0.3) -> Path:
+def florence2(folder: Path, std: float = 0.12, places: float = 0.5) -> Path:
     """Four stages of DaViT, 64 px, two layers of BART each."""
     tokenizer = _bytes(["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<image>"])
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -96,7 +96,7 @@ def florence2(folder: Path, std: float = 0.3) -> Path:
         num_beams=3,
         early_stopping=True,
     )
-    _save(folder, model, std)
+    _save(folder, model, std, places)
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     _save_tokenizer(folder, tokenizer, **names, extra_special_tokens={"image_token": "<image>"})
     _json(
@@ -118,7 +118,7 @@ def florence2(folder: Path, std: float = 0.3) -> Path:
     return folder
 
 
-def smolvlm(folder: Path, std: float = 0.25) -> Path:
+def smolvlm(folder: Path, std: float = 0.25, places: float = 0.25) -> Path:
     """A 32 px tile, 4 of them and the whole at most, two layers of a Llama with shared keys."""
     special = ["<|im_start|>", "<|im_end|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>"]
     special += ["<global-img>", *(f"<row_{r}_col_{c}>" for r in range(1, 7) for c in range(1, 7))]
@@ -132,7 +132,7 @@ def smolvlm(folder: Path, std: float = 0.25) -> Path:
     config = SmolVLMConfig(text_config=text, vision_config=vision, scale_factor=2, **tokens)
     model = SmolVLMForConditionalGeneration(config)
     model.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=[2, 1], pad_token_id=1)
-    _save(folder, model, std)
+    _save(folder, model, std, places)
     names = {"bos_token": "<|im_start|>", "eos_token": "<end_of_utterance>", "pad_token": "<|im_end|>"}
     _save_tokenizer(folder, tokenizer, **names)
     _json(folder / "chat_template.json", chat_template=CHAT)
@@ -167,15 +167,17 @@ def _bytes(special: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _save(folder: Path, model: PreTrainedModel, std: float) -> None:
+def _save(folder: Path, model: PreTrainedModel, std: float, places: float) -> None:
     """Draws every weight anew, wide enough that texts are not one word again and again."""
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, value in model.named_parameters():
-            if value.ndim > 1:
+            if "position" in name:  # what makes one place's word another's
+                nn.init.normal_(value, std=places, generator=generator)
+            elif value.ndim > 1:
                 nn.init.normal_(value, std=std, generator=generator)
             elif "bias" in name:
-                nn.init.normal_(value, std=0.1, generator=generator)
+                nn.init.normal_(value, std=std / 4, generator=generator)
     model.save_pretrained(folder)
 
 
