@@ -1,4 +1,4 @@
-"""Searching a described job: a one-item job of the interactive class, whose result is read here and joined to items.
+"""Searching a described job: a one-item job of the interactive class, whose result is joined to items here.
 
 The search's job is not among the owner's jobs, and is deleted once it was read.
 """
@@ -13,7 +13,6 @@ from anyio import to_thread
 
 from api import decide
 from api.auth import Caller
-from api.errors import invalid
 from api.heads import load_spec
 from api.jobs import Standing, find_job
 from api.pages import job_results
@@ -80,7 +79,9 @@ def _submit(
     try:
         services.store.stat(key)
     except ObjectNotFound:
-        raise InvalidInput("the job has no embeddings: run describe with embedding=true to search it") from None
+        raise InvalidInput(
+            "the job has no embeddings: run describe with embedding=true to search it"
+        ) from None
     if len(described.artifacts) != 1:
         raise InvalidInput("the job's embeddings are not of a model that can be asked")
     (model,) = described.artifacts
@@ -176,5 +177,3 @@ def _joined(results: JobResults, receipt: dict[str, Any]) -> SearchOut:
             )
         )
     return SearchOut(hits=hits, rows=receipt["rows"], model=receipt["model"])
-
-

@@ -87,7 +87,7 @@ def _specify(
     digests = pinned(services.store, operation, step)
     here = installed(services, operation, digests)
     check_possible(operation, step, here)
-    inputs = checked_inputs(services.store, caller, request, operation, step, here)
+    inputs = checked_inputs(services.store, caller, request, operation=operation, step=step, here=here)
     decision = Decision(
         paused=request.paused,
         priority=request.priority,

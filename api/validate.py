@@ -120,6 +120,7 @@ def checked_inputs(
     store: ObjectStore,
     caller: Caller,
     request: JobRequest,
+    *,
     operation: Operation,
     step: Step,
     here: Installed,
@@ -141,7 +142,7 @@ def checked_inputs(
             inputs = KeysInput(keys=[caller.readable(key) for key in inputs.keys])
         case InlineManifestInput():
             count = len(inputs.items)
-            checked = _checked_items(store, caller, inputs.items, operation, step, here)
+            checked = _checked_items(store, caller, inputs.items, operation=operation, step=step, here=here)
             inputs = InlineManifestInput(items=checked)
         case PrefixInput():
             inputs = PrefixInput(prefix=caller.readable_prefix(inputs.prefix))
@@ -172,6 +173,7 @@ def _checked_items(
     store: ObjectStore,
     caller: Caller,
     items: list[ManifestLine],
+    *,
     operation: Operation,
     step: Step,
     here: Installed,

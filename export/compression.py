@@ -60,10 +60,11 @@ def export_compression(
     out.mkdir(parents=True, exist_ok=True)
     saved, model = load_checkpoint(checkpoint), load_model(checkpoint)
     facts = {"step": saved["step"], "cpu_seconds": saved["cpu_seconds"]}
-    save_weights(out / "checkpoint.safetensors", model, **facts)
     set_quantised(model, True)
     files = graph_files(model)
     graphs = export_graphs(files, out)
+    in_graphs = {"analysis.onnx": "g_a.", "synthesis.onnx": "g_s."}
+    save_weights(out / "checkpoint.safetensors", load_model(checkpoint), in_graphs, **facts)
     tables, reduction = _calibrate(model, out, photos)
     tables.save(out / "tables.npz")
     files["reduction"] = reduction_file(*reduction)

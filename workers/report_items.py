@@ -22,6 +22,7 @@ IN_LINE = (
 # Of a receipt that has a text: shown above the facts, or of no use to a reader.
 WITH_TEXT = ("text", "sound_text", "tags", "embedding", "score", "truncated", "language", "kind")
 SHOWN_TAGS = 8
+LIKELY = 0.3
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,17 @@ def _words(receipt: Mapping[str, Any]) -> str:
     language = escape(str(receipt.get("language", "")))
     heard = receipt.get("sound_text")
     said = "".join(f"<p>{escape(one)}</p>" for one in (text, heard) if isinstance(one, str) and one)
-    tags = receipt.get("tags")
-    names = list(tags)[:SHOWN_TAGS] if isinstance(tags, dict) else []
-    chips = "".join(f"<li>{escape(str(name))}</li>" for name in names)
+    chips = "".join(f"<li>{escape(name)}</li>" for name in _named(receipt)[:SHOWN_TAGS])
     listed = f'<ul class="tags">{chips}</ul>' if chips else ""
     return f'<blockquote lang="{language}">{said}{listed}</blockquote>'
+
+
+def _named(receipt: Mapping[str, Any]) -> list[str]:
+    """Tags, and classes that are likely, by score."""
+    names = dict(receipt.get("tags") or {})
+    for kind in ("classes", "sounds"):
+        names.update({name: one for name, one in (receipt.get(kind) or {}).items() if one >= LIKELY})
+    return sorted(map(str, names), key=lambda name: -float(names[name]))
 
 
 def _pixels(line: ResultLine) -> str:
@@ -126,16 +133,21 @@ def _facts(line: ResultLine) -> list[str]:
         facts.append("<b>lossless</b>")
     if ms_ssim is not None:
         facts.append(f"MS-SSIM <b>{ms_ssim:.4f}</b>")
-    if "text" in receipt and (score := number(line, "score")) is not None:
-        facts.append(f"score <b>{score:.2f}</b>")
-    if receipt.get("truncated") is True:
-        facts.append("<b>cut</b>")
+    facts += _facts_of_text(line)
     if receipt.get("kept_original"):
         facts.append("<b>original kept</b>")
     if isinstance(styles := receipt.get("styles"), list):
         facts.append(f"in the style of <b>{escape(', '.join(map(str, styles)))}</b>")
         facts += [f"{name} <b>{plain(receipt[name])}</b>" for name in ("alpha", "beta") if name in receipt]
     return facts
+
+
+def _facts_of_text(line: ResultLine) -> list[str]:
+    """What is known of a description."""
+    receipt = line.receipt or {}
+    score = number(line, "score") if "text" in receipt else None
+    said = [] if score is None else [f"score <b>{score:.2f}</b>"]
+    return [*said, "<b>cut</b>"] if receipt.get("truncated") is True else said
 
 
 def failures(lines: Sequence[ResultLine], failed: int) -> str:

@@ -2,8 +2,8 @@
 
     fetch (io threads) -> decode, infer, encode (this thread) -> store (io threads) -> one line an item
 
-Operations with `batch_items` get several items at once; whatever goes wrong with all of them together is tried item by
-item.
+Operations with `batch_items` get several items at once; whatever goes wrong with all of them together is
+tried item by item.
 
 An output is put only where nothing stands, with its receipt as metadata. Whoever finds it there adopts
 that receipt: a repeated shard redoes nothing, and a late worker never overwrites. No Celery in here.
@@ -31,7 +31,8 @@ from workers.retry import Fate, code_of, fate_of, message_of, patiently
 from workers.runtime import Runtime
 
 AHEAD = 2
-# Batches of items that are larger than that in the mean are not fetched ahead as a whole: they would fill the memory.
+# Batches of items that are larger than that in the mean are not fetched ahead as a whole: they would fill the
+# memory.
 SMALL_BYTES = 4 * 2**20
 
 

@@ -1,7 +1,7 @@
 """Sound bytes in, mono samples at 16 kHz out. Hostile bytes end in a typed error.
 
-libsndfile (through `soundfile`) reads WAV, FLAC, OGG (Vorbis, Opus) and MP3. Headers may say anything about lengths, so
-samples are counted as they come, and reading ends at the limit.
+libsndfile (through `soundfile`) reads WAV, FLAC, OGG (Vorbis, Opus) and MP3. Headers may say anything about
+lengths, so samples are counted as they come, and reading ends at the limit.
 """
 
 from __future__ import annotations

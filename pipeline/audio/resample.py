@@ -1,8 +1,8 @@
 """Changes the sampling rate of a sound that comes in blocks: a polyphase filter, a Kaiser-windowed sinc.
 
-Output n lies at input position n * M / L, L / M being the rates' ratio in lowest terms. So outputs with equal n mod L
-have equal taps ("phases"), and each phase is one product of a strided view with its taps. A rate with a long ratio is taken
-for the nearest one with a short ratio: the pitch is off by less than a ten-thousandth.
+Output n lies at input position n * M / L, L / M being the rates' ratio in lowest terms. So outputs with equal
+n mod L have equal taps ("phases"), and each phase is one product of a strided view with its taps. A rate with
+a long ratio is taken for the nearest one with a short ratio: the pitch is off by less than a ten-thousandth.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a describing model can do, as its artifact's manifest says it: read by the API, which has no model runtime.
+"""What a describing model can do, as its manifest says it: read by the API, which has no model runtime.
 
-An artifact states it under `config["abilities"]`, and under `config["engine"]` which engine runs it; the built-in model's
-layout ("triptych", if nothing is said) needs neither. So a request that its model cannot fulfil is refused when it is
-submitted, and the worker holds single items to the same words.
+An artifact states it under `config["abilities"]`, and under `config["engine"]` which engine runs it; the
+built-in model's layout ("triptych", if nothing is said) needs neither. So a request that its model cannot
+fulfil is refused when it is submitted, and the worker holds single items to the same words.
 """
 
 from __future__ import annotations

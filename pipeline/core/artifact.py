@@ -18,6 +18,7 @@ from pipeline.core.errors import ArtifactCorrupt, ArtifactNotFound
 
 BUILT_IN = Path(__file__).resolve().parent.parent / "artifacts"
 MANIFEST = "manifest.json"
+OLDER = "older"  # folder of a built-in artifact that holds its predecessors
 
 
 class ArtifactFile(BaseModel):
@@ -91,7 +92,7 @@ def built_in_digest(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def built_in_manifest(name: str, digest: str) -> ArtifactManifest:
-    """The manifest of an artifact that ships with this package, current or older; its files are not looked at.
+    """The manifest of an artifact that ships with this package, current or older. No file is verified.
 
     Raises:
         ArtifactNotFound: This package ships none of that name and digest.
@@ -105,14 +106,14 @@ def built_in_manifest(name: str, digest: str) -> ArtifactManifest:
 def built_in_versions(name: str) -> dict[str, Path]:
     """Every artifact of a name that ships with this package: digest to directory, the current one first.
 
-    Older ones lie under `older/` of the current one's directory. Nothing new is made with them; what they
-    have made stays readable.
+    Older ones lie under `older/` of the current one's directory. What they have made stays readable; nothing
+    new is made with them, so files that only making needs may have been left out.
 
     Raises:
         ArtifactNotFound: This package ships none of that name.
     """
     current = built_in_directory(name)
-    older = sorted(path.parent for path in current.glob(f"older/*/{MANIFEST}"))
+    older = sorted(path.parent for path in current.glob(f"{OLDER}/*/{MANIFEST}"))
     return {digest_of((directory / MANIFEST).read_bytes()): directory for directory in (current, *older)}
 
 
@@ -123,7 +124,7 @@ def artifacts_under(root: Path, names: str) -> Iterator[tuple[Path, str]]:
 
 
 def read_manifest(directory: Path, digest: str | None = None) -> ArtifactManifest:
-    """Reads a manifest and verifies it and every file that it names.
+    """Reads a manifest and verifies it and every file that it names (of an older built-in: that is there).
 
     Args:
         directory: The artifact's directory.
@@ -137,6 +138,8 @@ def read_manifest(directory: Path, digest: str | None = None) -> ArtifactManifes
         raise ArtifactCorrupt(f"manifest in {directory.name} is not the pinned one ({digest[:12]})")
     manifest = ArtifactManifest.model_validate_json(data)
     for role, file in manifest.files.items():
+        if directory.parent.name == OLDER and not (directory / file.name).exists():
+            continue
         found = hashlib.sha256((directory / file.name).read_bytes()).hexdigest()
         if found != file.sha256:
             raise ArtifactCorrupt(f"artifact {manifest.name}: {role} ({file.name}) does not match its digest")

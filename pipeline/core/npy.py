@@ -1,7 +1,7 @@
 """Half-precision matrices as .npy files, written row by row without numpy.
 
-The format is NEP 1's version 1.0: magic, version, length of the header, a dict in Python's words, padded so that the
-numbers begin at a multiple of 64 bytes.
+The format is NEP 1's version 1.0: magic, version, length of the header, a dict in Python's words, padded so
+that the numbers begin at a multiple of 64 bytes.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ class Operation:
         params: Type of the params of a step.
         result: Type of the receipt of an item.
         handler: "module:Class" of the `Handler`; only workers import it.
-        artifacts: Names of the artifacts whose digests a job pins when it is accepted, unless its params choose
+        artifacts: Names of the artifacts whose digests a job pins when it is accepted, unless its params
+        choose
             others.
         output_extension: Extension of the output object, with its dot; None when all of the result is
             in the receipt. A handler may choose another one for an item.
@@ -114,7 +115,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class LoadedArtifact:
-    """An artifact on local disk, every file's digest verified.
+    """An artifact on local disk, the digest of every file that is there verified.
 
     Attributes:
         manifest: The parsed manifest.
@@ -129,6 +130,11 @@ class LoadedArtifact:
     def path(self, role: str) -> Path:
         """Path of the file with that role in the manifest ("encoder", "tables", ...)."""
         return self.directory / self.manifest.files[role].name
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no file is missing, as may be of an older built-in artifact."""
+        return all(self.path(role).is_file() for role in self.manifest.files)
 
 
 class Memo(Protocol):

@@ -37,13 +37,19 @@ def load_artifact(
         ArtifactCorrupt: Bytes do not match their digest.
     """
     directory = _built_in(name).get(digest)
-    if directory is not None:
-        return load_directory(directory, digest)
+    built_in = None if directory is None else load_directory(directory, digest)
+    if built_in is not None and (store is None or built_in.is_whole):
+        return built_in
     if store is None:
         raise ArtifactNotFound(
             f"artifact {name!r} {digest[:12]} is not built in, and there is no store to ask"
         )
-    return load_directory(fetch_artifact(store, name, digest, cache_dir or _user_cache()), digest)
+    try:
+        return load_directory(fetch_artifact(store, name, digest, cache_dir or _user_cache()), digest)
+    except ArtifactNotFound:
+        if built_in is None:
+            raise
+        return built_in
 
 
 def find_codec_artifact(

@@ -1,6 +1,7 @@
 """A picture of attention: for each word of a description, where in the photo the model looked.
 
-The first tile is the mean of all. Heat is laid over a greyed photo, each tile scaled to its own largest value.
+The first tile is the mean of all. Heat is laid over a greyed photo, each tile scaled to its own largest
+value.
 """
 
 from __future__ import annotations

@@ -11,14 +11,13 @@ Floats = NDArray[np.float32]
 _WITHOUT_SPACES = ("zh",)
 
 
-def words_of(
-    text: str, pieces: Sequence[str], maps: Floats, language: str
-) -> tuple[tuple[str, Floats], ...]:
+def words_of(text: str, pieces: Sequence[str], maps: Floats, language: str) -> tuple[tuple[str, Floats], ...]:
     """The words of a text, each with the mean of its pieces' maps.
 
     Args:
         text: As people write it.
-        pieces: Of each token, in order, in any case, with or without the space before it. The text ends at the
+        pieces: Of each token, in order, in any case, with or without the space before it. The text ends at
+        the
             first that does not follow in it (the second sentence of two begins there).
         maps: float32 (tokens, h, w), each of sum 1.
         language: In Chinese, which has no spaces, each piece is a word.

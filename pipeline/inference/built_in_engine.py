@@ -74,7 +74,9 @@ class BuiltInEngine:
     def warm_up(self) -> None:
         picture = np.full((SIDE_PX, SIDE_PX, 3), 128, np.uint8)
         noise = np.random.default_rng(0).standard_normal(16_000, np.float32) / np.float32(10)
-        self.describe([Question(picture, None), Question(None, noise), Question(picture, noise, attention=True)])
+        self.describe(
+            [Question(picture, None), Question(None, noise), Question(picture, noise, attention=True)]
+        )
         self.embed_texts(["a"])
 
     def _asked(self, question: Question) -> Asked:

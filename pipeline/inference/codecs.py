@@ -53,7 +53,7 @@ class Codecs:
             ) from error
 
     def _loaded(self, artifact: LoadedArtifact) -> TriCodec:
-        return _KEPT.get(artifact.digest, self._context) or _KEPT.load(artifact, self._context)
+        return _KEPT.load(artifact, self._context)
 
 
 class _Kept:
@@ -73,7 +73,8 @@ class _Kept:
 
     def load(self, artifact: LoadedArtifact, context: HandlerContext) -> TriCodec:
         with self._loading:  # two threads that meet the same new model load it once
-            if codec := self.get(artifact.digest, context):
+            codec = self.get(artifact.digest, context)
+            if codec is not None and (codec.can_encode or not artifact.is_whole):
                 return codec
             codec = TriCodec.from_artifact(artifact, context.device, context.device_index)
             with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -188,7 +188,7 @@ def _receipt(asked: _Asked, answer: Answer) -> DescribeReceipt:
     tags = dict(list(tags.items())[:_MOST_TAGS])
     text, cut = answer.text, False
     if params.preset == "keywords" and not text:
-        text = as_keywords([*tags, *_above(answer.sounds, least)], params.language)
+        text = as_keywords(_keywords(tags, answer, params, least), params.language)
     elif params.preset == "title":
         text = as_title(text)
     elif params.preset == "alt_text":
@@ -221,11 +221,14 @@ def _written(asked: _Asked, answer: Answer, receipt: DescribeReceipt) -> ItemOut
     """The output object that was asked for beside the receipt, if any."""
     params = asked.params
     sentences = [text for text in (receipt.text, receipt.sound_text) if text]
+    least = answer.tag_threshold if params.tag_threshold is None else params.tag_threshold
     match params.write:
         case "txt":
             return ItemOutput(receipt, text_file(sentences), ".txt", "text/plain; charset=utf-8")
         case "xmp":
-            return ItemOutput(receipt, _xmp(receipt, " ".join(sentences)), ".xmp", "application/rdf+xml")
+            keywords = _keywords(receipt.tags, answer, params, least)
+            data = _xmp(receipt, " ".join(sentences), keywords)
+            return ItemOutput(receipt, data, ".xmp", "application/rdf+xml")
         case "speech":
             data = read_aloud(" ".join(sentences), params.language)
             return ItemOutput(receipt, data, ".wav", "audio/wav")
@@ -237,8 +240,7 @@ def _written(asked: _Asked, answer: Answer, receipt: DescribeReceipt) -> ItemOut
     return ItemOutput(receipt)
 
 
-def _xmp(receipt: DescribeReceipt, text: str) -> bytes:
-    keywords = list(receipt.tags) or list(receipt.sounds)
+def _xmp(receipt: DescribeReceipt, text: str, keywords: Sequence[str]) -> bytes:
     if receipt.preset == "keywords":
         return xmp_file("", keywords, receipt.language)
     if receipt.preset == "title":
@@ -256,11 +258,11 @@ def _over_white(image: DecodedImage) -> DecodedImage:
     return replace(image, pixels=np.asarray(page), alpha=None)
 
 
-def _above(scores: dict[str, float], least: float) -> list[str]:
-    return [name for name, score in scores.items() if score >= least]
+def _keywords(tags: Mapping[str, float], answer: Answer, params: DescribeParams, least: float) -> list[str]:
+    """Tags, and the names of classes from the same score on; those are English."""
+    named = {**answer.classes, **answer.sounds} if params.language == "en" or not tags else answer.sounds
+    return list(dict.fromkeys([*tags, *(name for name, score in named.items() if score >= least)]))
 
 
 def _numbers(answer: Answer) -> list[float] | None:
     return None if answer.embedding is None else [round(float(number), 4) for number in answer.embedding]
-
-

@@ -1,9 +1,9 @@
 """What every describing model looks like to the operation: the built-in one, imported ones, a remote one.
 
-    picture ─ prepare ─┐
-                       ├─ Question ─┐
-    sound ─────────────┘            ├─ describe, many at once ─> an Answer each
-    preset, language, prompt ───────┘
+picture ─ prepare ─┐
+                   ├─ Question ─┐
+sound ─────────────┘            ├─ describe, many at once ─> an Answer each
+preset, language, prompt ───────┘
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from pipeline.inference.describe_engine import Engine
 from pipeline.inference.remote_engine import engine_at
 from pipeline.operations.describe import REMOTE
 
-# `config["engine"]` of a manifest to "module:Class", called with (artifact, device, device index). A manifest names
-# a row of this table, never code.
+# `config["engine"]` of a manifest to "module:Class", called with (artifact, device, device index). A manifest
+# names a row of this table, never code.
 ENGINES: Mapping[str, str] = MappingProxyType(
     {"triptych": "pipeline.inference.built_in_engine:BuiltInEngine"}
 )
@@ -70,7 +70,9 @@ def engine_of(model: str, context: HandlerContext) -> Engine:
 def _make(artifact: LoadedArtifact, context: HandlerContext) -> Engine:
     name = artifact.manifest.config.get(ENGINE, "triptych")
     if name not in ENGINES:
-        raise UnsupportedByModel(f"{artifact.manifest.name!r} is a model for {name!r}, which is not known here")
+        raise UnsupportedByModel(
+            f"{artifact.manifest.name!r} is a model for {name!r}, which is not known here"
+        )
     module, _, of_class = ENGINES[name].partition(":")
     make = cast("Make", getattr(importlib.import_module(module), of_class))
     engine: Engine = make(artifact, context.device, context.device_index)

@@ -1,7 +1,8 @@
 """HTTP to an operator's endpoint, and to nothing else that its name may lead to.
 
-The name is resolved here, every address is checked, and the connection goes to the one that was checked: a name whose
-answer changes between look and connect (DNS rebinding) gains nothing. No redirects, no proxies of the environment.
+The name is resolved here, every address is checked, and the connection goes to the one that was checked: a
+name whose answer changes between look and connect (DNS rebinding) gains nothing. No redirects, no proxies of
+the environment.
 """
 
 from __future__ import annotations

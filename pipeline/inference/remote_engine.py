@@ -14,8 +14,6 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from PIL import Image
-
 from pipeline.core.abilities import Abilities, Preset
 from pipeline.core.endpoint import Endpoint
 from pipeline.core.errors import EndpointRefused, TriptychError, UnsupportedByModel
@@ -76,7 +74,7 @@ class RemoteEngine:
     def describe(self, questions: Sequence[Question]) -> list[Answer | Exception]:
         return list(self._pool.map(self._one, questions))
 
-    def embed_texts(self, texts: Sequence[str]) -> Floats:
+    def embed_texts(self, texts: Sequence[str]) -> Floats:  # noqa: ARG002 - as the protocol says
         raise UnsupportedByModel("the remote model has no embeddings")
 
     def warm_up(self) -> None:

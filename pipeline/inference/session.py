@@ -11,7 +11,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from pipeline.core.errors import ArtifactCorrupt, DeviceOutOfMemory, InternalError, ProviderUnavailable
+from pipeline.core.errors import (
+    ArtifactCorrupt,
+    ArtifactNotFound,
+    DeviceOutOfMemory,
+    InternalError,
+    ProviderUnavailable,
+)
 from pipeline.core.operation import Device
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -31,6 +37,20 @@ class Session(Protocol):
         Raises:
             DeviceOutOfMemory: Worth another try.
         """
+
+
+class AbsentSession:
+    """Stands for a graph that an older artifact no longer has: what it has made can be read, and no more.
+
+    Args:
+        what: The graph, for the message.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def run(self, feeds: Feeds) -> list[NDArray[Any]]:  # noqa: ARG002 - a Session
+        raise ArtifactNotFound(f"{self._what} is not here: this older model is kept for reading only")
 
 
 class OrtSession:

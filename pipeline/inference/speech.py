@@ -1,6 +1,7 @@
 """A description, read aloud: by espeak-ng, a separate program that an operator may install.
 
-It runs as a process of its own with a deadline. The text goes in by its standard input, so no text can be a flag.
+It runs as a process of its own with a deadline. The text goes in by its standard input, so no text can be a
+flag.
 """
 
 from __future__ import annotations

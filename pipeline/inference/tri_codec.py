@@ -24,7 +24,7 @@ from pipeline.codec.tiling import Box, boxes, even_boxes
 from pipeline.core.errors import ArtifactNotFound
 from pipeline.core.operation import Device, LoadedArtifact
 from pipeline.inference.batching import Batcher
-from pipeline.inference.session import OrtSession, Session
+from pipeline.inference.session import AbsentSession, OrtSession, Session
 from pipeline.inference.tile_networks import TileNetworks
 
 MODEL_BYTES = 16
@@ -35,6 +35,7 @@ WINDOW_PX = 1536  # side of what g_a and g_s compute at once, without the halo: 
 _GRID = 2  # rows and columns of the grid of 1/8 in a cell of y
 _TILE = TILE_PX // CELL_PX
 ROLES = ("analysis", "hyper_analysis", "parameters", "context", "synthesis", "reduction")
+MAKING = ("analysis", "hyper_analysis")  # without these, files can still be read
 _MAX_BATCH = {"cpu": 1, "cuda": 8}
 
 Pixels = NDArray[np.uint8]
@@ -101,8 +102,15 @@ class TriCodec:
                 f"the artifact has layout {artifact.manifest.version}; this version reads {LAYOUT}"
             )
         batch = _MAX_BATCH[device]
+
+        def loaded(role: str) -> Session:
+            path = artifact.path(role)
+            if role in MAKING and not path.is_file():
+                return AbsentSession(f"{role} of {artifact.digest[:12]}")
+            return Batcher(OrtSession(path, device, device_index), batch)
+
         return cls(
-            {role: Batcher(OrtSession(artifact.path(role), device, device_index), batch) for role in ROLES},
+            {role: loaded(role) for role in ROLES},
             EntropyTables.load(artifact.path("tables")),
             digest=artifact.digest,
             halo_px=artifact.manifest.config["halo_px"],
@@ -121,6 +129,11 @@ class TriCodec:
             extras: Carried along.
         """
         return self.code(self.analyse(pixels), quality, is_grey=is_grey, extras=extras)
+
+    @property
+    def can_encode(self) -> bool:
+        """Whether all graphs are there; of an older model those that only encode may be gone."""
+        return not any(isinstance(self._graphs[role], AbsentSession) for role in MAKING)
 
     def analyse(self, pixels: Pixels) -> Latent:
         """Runs g_a: the part of encoding that does not depend on quality."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pipeline.operations.describe import ALT_TEXT_CHARACTERS
 
 _ELLIPSIS = "…"
-_STOPS = ".。!！"
+_STOPS = ".。!\uff01"  # full stops and exclamation marks, of both scripts
+_LOOSE_ENDS = " ,;:\u3001\uff0c"  # also the Chinese commas
 # Screen readers say "image" themselves.
 _NEEDLESS = ("an image of ", "a picture of ", "a photo of ", "image of ", "picture of ", "photo of ")
 
@@ -29,7 +30,7 @@ def as_alt_text(text: str) -> tuple[str, bool]:
     words, space, _ = kept.rpartition(" ")
     if space and len(words) > ALT_TEXT_CHARACTERS // 2:
         kept = words
-    return kept.rstrip(" ,;:、，") + _ELLIPSIS, True
+    return kept.rstrip(_LOOSE_ENDS) + _ELLIPSIS, True
 
 
 def as_title(text: str) -> str:

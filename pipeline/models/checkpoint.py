@@ -1,15 +1,18 @@
-"""Checkpoints of compression networks, in two forms.
+"""Checkpoints of networks, in two forms.
 
 `*.pt` holds what a run needs to go on exactly where it was (live weights, optimiser, step); `*.safetensors`
-holds the averaged weights only, and is what ships beside the artifact so that anybody can train on.
+holds the averaged weights only, less what the graphs beside it hold, and is what ships with an artifact so
+that anybody can train on.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +21,7 @@ from safetensors.torch import save_file
 
 from pipeline.models.compression.model import CompressionModel
 from pipeline.models.compression.shape import Shape
+from pipeline.models.graph_weights import weights_of
 
 _LARGE = 4096
 
@@ -44,20 +48,33 @@ def save_run(path: Path, model: Shaped, **more: Any) -> None:
     os.replace(part, path)
 
 
-def save_weights(path: Path, model: Shaped, **facts: int | float) -> None:
+def save_weights(
+    path: Path, model: Shaped, graphs: Mapping[str, str] = MappingProxyType({}), **facts: int | float
+) -> None:
     """Writes a `.safetensors` checkpoint; its header holds the network's size and facts (steps, seconds).
 
     Large tensors are rounded to float16: the graphs hold no more, and it halves the file.
+
+    Args:
+        path: Where to.
+        model: The averaged weights.
+        graphs: Exported graphs beside it that hold weights already: file to the part's name in the network.
+            Those are left out here.
+        facts: For the header.
     """
-    header = {"shape": json.dumps(asdict(model.shape)), "facts": json.dumps(facts)}
+    weights = model.state_dict()
+    stored = _stored(path.parent, graphs)
+    there = [name for name in weights if name in stored and _equal_in_half(stored[name], weights[name])]
+    header = {"shape": asdict(model.shape), "facts": facts, "graphs": dict(graphs), "in_graphs": there}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(
         {
             name: (value.half() if value.numel() > _LARGE else value).contiguous()
-            for name, value in model.state_dict().items()
+            for name, value in weights.items()
+            if name not in there
         },
         str(path),
-        metadata=header,
+        metadata={name: json.dumps(value) for name, value in header.items()},
     )
 
 
@@ -67,9 +84,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         return saved
     with safe_open(str(path), framework="pt") as file:
-        header = file.metadata()
+        header = {name: json.loads(value) for name, value in file.metadata().items()}
         weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
-    return {"shape": json.loads(header["shape"]), "model": weights, **json.loads(header["facts"])}
+    stored = _stored(path.parent, header.get("graphs", {}))
+    weights |= {name: stored[name] for name in header.get("in_graphs", ())}
+    return {"shape": header["shape"], "model": weights, **header["facts"]}
 
 
 def load_model(path: Path) -> CompressionModel:
@@ -78,3 +97,15 @@ def load_model(path: Path) -> CompressionModel:
     model = CompressionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])
     return model.eval()
+
+
+def _stored(directory: Path, graphs: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    return {
+        name: value
+        for file, prefix in graphs.items()
+        for name, value in weights_of(directory / file, prefix).items()
+    }
+
+
+def _equal_in_half(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one.half(), other.half())

@@ -55,19 +55,24 @@ class DescribeParams(Params):
 
     preset: Preset = Field(
         "caption",
-        description="caption: a sentence; alt_text: a sentence of 125 characters at most; title: a few words; "
-        "keywords: words between commas; detailed: several sentences",
+        description="caption: a sentence; alt_text: a sentence of 125 characters at most; title: a few "
+        "words; keywords: words between commas; detailed: several sentences",
     )
     language: str = Field("en", pattern=r"^[a-z]{2,3}$", description="ISO 639-1: en, zh")
     prompt: Prompt | None = Field(None, description="your own words to the model, where it takes any")
     audio: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = Field(
         None,
-        json_schema_extra={"format": "object"},  # the command line may turn it into an upload, if it is a file
-        description="a sound that belongs to the picture: a key, or a file of an upload; for one item, in its "
-        "own params",
+        json_schema_extra={
+            "format": "object"
+        },  # the command line may turn it into an upload, if it is a file
+        description="a sound that belongs to the picture: a key, or a file of an upload; for one item, in "
+        "its own params",
     )
     max_tokens: int | None = Field(
-        None, ge=1, le=4096, description="the longest text; what is cut is marked; the model's own if not given"
+        None,
+        ge=1,
+        le=4096,
+        description="the longest text; what is cut is marked; the model's own if not given",
     )
     beams: int = Field(1, ge=1, le=8, description="1: greedy; more: beam search, better and slower")
     tag_threshold: float | None = Field(
@@ -78,13 +83,13 @@ class DescribeParams(Params):
     )
     write: Literal["none", "txt", "xmp", "speech", "attention"] = Field(
         "none",
-        description="an output object an item, beside the text in its result: a .txt or .xmp sidecar, a WAV of "
-        "the text being read, a PNG of where the model looked for each word",
+        description="an output object an item, beside the text in its result: a .txt or .xmp sidecar, a WAV "
+        "of the text being read, a PNG of where the model looked for each word",
     )
     model: Annotated[str, AfterValidator(_model)] = Field(
         BUILT_IN,
-        description=f"{BUILT_IN}: the built-in one; {REMOTE}: the endpoint of this installation; else the name "
-        "of an imported one",
+        description=f"{BUILT_IN}: the built-in one; {REMOTE}: the endpoint of this installation; else the "
+        "name of an imported one",
     )
 
     @field_validator("model")
@@ -129,8 +134,8 @@ class DescribeReceipt(Result):
     )
     score: float | None = Field(
         None,
-        description="geometric mean of the tokens' probabilities, 0 to 1: for ranking, no probability that the "
-        "text is right; null where the model has none",
+        description="geometric mean of the tokens' probabilities, 0 to 1: for ranking, no probability that "
+        "the text is right; null where the model has none",
     )
     truncated: bool = Field(False, description="whether the text was cut at max_tokens or 125 characters")
     embedding: list[float] | None = Field(None, description="of length 1, on request")

@@ -1,4 +1,4 @@
-"""What people do with describe, through the whole stack: captions, sidecars, sounds, speech, search, and mistakes."""
+"""What people do with describe, through the whole stack: captions, sidecars, sounds, search, mistakes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A describing model that a test can afford: it tells colours and pitches, by rules, and looks at nothing else.
+"""A describing model that a test can afford: it tells colours and pitches, by rules.
 
-The operation cannot tell it from another: it says `Red.`, `A low sound.`, has tags, classes, embeddings and attention.
-`tests.support.operations` has an operation that runs it in real workers.
+The operation cannot tell it from another: it says `Red.`, `A low sound.`, has tags, classes, embeddings and
+attention. `tests.support.operations` has an operation that runs it in real workers.
 """
 
 from __future__ import annotations

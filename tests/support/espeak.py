@@ -7,7 +7,7 @@ import stat
 import sys
 from pathlib import Path
 
-PROGRAM = '''#!{python}
+PROGRAM = """#!{python}
 import sys, time, wave
 arguments = sys.argv[1:]
 text = sys.stdin.buffer.read()
@@ -18,7 +18,7 @@ if text == b"sleep":
 with wave.open(arguments[arguments.index("-w") + 1], "wb") as file:
     file.setparams((1, 1, 22050, 0, "NONE", ""))
     file.writeframes(arguments[arguments.index("-v") + 1].encode() + b":" + text)
-'''
+"""
 
 
 def put_espeak(folder: Path) -> str:

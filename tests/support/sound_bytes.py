@@ -20,14 +20,14 @@ FORMATS = {
 _BLOCK = 1 << 16
 
 
-def tone(hertz: float = 440, seconds: float = 1.0, rate: int = 48_000, level: float = 0.5) -> NDArray[np.float64]:
+def tone(
+    hertz: float = 440, seconds: float = 1.0, rate: int = 48_000, level: float = 0.5
+) -> NDArray[np.float64]:
     """Samples of a sine."""
     return level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
 
 
-def sound(
-    samples: NDArray[np.floating] | None = None, form: str = "wav", rate: int = 48_000
-) -> bytes:
+def sound(samples: NDArray[np.floating] | None = None, form: str = "wav", rate: int = 48_000) -> bytes:
     """A file of these samples, (N,) or (N, channels); a second of 440 Hz if not given."""
     container, subtype = FORMATS[form]
     buffer = io.BytesIO()

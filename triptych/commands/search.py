@@ -16,7 +16,9 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("text", metavar="TEXT", help='what to look for, e.g. "a dog on the beach"')
     parser.add_argument("--job", required=True, metavar="ID", help="the described job")
-    parser.add_argument("--limit", type=int, default=10, metavar="N", help="the best N; default 10, at most 100")
+    parser.add_argument(
+        "--limit", type=int, default=10, metavar="N", help="the best N; default 10, at most 100"
+    )
     add_server(parser)
     options = parser.parse_args(arguments)
     with connect(options) as client:

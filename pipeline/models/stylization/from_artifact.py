@@ -5,16 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import onnx
-import torch
-from onnx import numpy_helper
-
 from pipeline.core.artifact import read_manifest
 from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.graph_weights import weights_of
 
 _PREFIXES = {"content": "content_", "style": "style_", "paint": ""}  # what a graph calls plain "encoder."
-_NETWORKS = ("encoder.", "decoder.")
-_HALF = ".half"  # the name of a weight that is stored in float16 ends so
+_NETWORKS = ("content_encoder.", "style_encoder.", "decoder.")
 
 
 def load_run(path: Path) -> dict[str, Any]:
@@ -35,13 +31,12 @@ def read_artifact(directory: Path) -> dict[str, Any]:
         ArtifactCorrupt: A file does not match the manifest.
     """
     manifest = read_manifest(directory)
-    weights: dict[str, torch.Tensor] = {}
-    for role, prefix in _PREFIXES.items():
-        graph = onnx.load(directory / manifest.files[role].name).graph
-        for stored in graph.initializer:
-            if stored.name.startswith(_NETWORKS):
-                values = torch.from_numpy(numpy_helper.to_array(stored).copy()).float()
-                weights[prefix + stored.name.removesuffix(_HALF)] = values
+    weights = {
+        name: value
+        for role, prefix in _PREFIXES.items()
+        for name, value in weights_of(directory / manifest.files[role].name, prefix).items()
+        if name.startswith(_NETWORKS)
+    }
     config = manifest.config
     return {
         "shape": config["shape"],

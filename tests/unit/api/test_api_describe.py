@@ -1,4 +1,4 @@
-"""Describing through the API: what a model cannot do is a 422 that says so, terms can be refused, jobs searched."""
+"""Describing through the API: what cannot be done is a 422 that says so; terms; jobs are searched."""
 
 from __future__ import annotations
 
@@ -249,7 +249,9 @@ def test_others_jobs_cannot_be_searched(ann: AppClient, bob: AppClient, world: W
     is_problem(bob.post(f"/v1/jobs/{job_id}/search", json={"text": "x"}), 404, "job_not_found")
 
 
-@pytest.mark.parametrize("wrong", [{}, {"text": ""}, {"text": "  "}, {"text": "x" * 501}, {"text": "x", "limit": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"text": ""}, {"text": "  "}, {"text": "x" * 501}, {"text": "x", "limit": 0}]
+)
 def test_wrong_searches(client: AppClient, world: World, wrong: dict[str, Any]) -> None:
     job_id = described(client, world)
     is_problem(client.post(f"/v1/jobs/{job_id}/search", json=wrong), 422, "invalid_params")
@@ -261,5 +263,3 @@ def test_the_matrix_is_out_of_users_reach(client: AppClient, world: World) -> No
     inputs = {"kind": "keys", "keys": [f"jobs/{job_id}/embedding.npy"]}
     request = body("search", {"text": "x", "model": "colours"}, inputs=inputs)
     is_problem(client.post("/v1/jobs", json=request), 403, "forbidden")
-
-

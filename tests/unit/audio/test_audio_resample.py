@@ -48,7 +48,7 @@ def test_what_is_above_the_new_rate_is_gone() -> None:
 
 
 def test_odd_rates() -> None:
-    """A rate without a short ratio is taken for a near one: the length is off by less than a ten-thousandth."""
+    """A rate without a short ratio is taken for a near one: off by less than a ten-thousandth."""
     found = resampled(sine(440, 44_099, 3), 44_099)
     assert len(found) == pytest.approx(3 * RATE, rel=1e-4)
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.core import artifact
@@ -15,7 +16,9 @@ from pipeline.core.artifact_store import fetch_artifact, publish_artifact
 from pipeline.core.errors import ArtifactCorrupt, ArtifactNotFound
 from pipeline.core.keys import artifact_prefix
 from pipeline.core.memory import MemoryObjectStore
-from pipeline.inference.artifacts import load_artifact, load_built_in_by_prefix
+from pipeline.inference.artifacts import load_artifact, load_built_in_by_prefix, load_directory
+from pipeline.inference.tri_codec import TriCodec
+from tests.support.codec import codec, landscape
 
 DIGEST = built_in_digest("compression")
 PREFIX = artifact_prefix("compression", DIGEST)
@@ -57,6 +60,33 @@ def test_older_built_ins_are_found(monkeypatch: pytest.MonkeyPatch, other: Path,
     assert loaded is not None
     assert loaded.digest == old
     assert load_built_in_by_prefix("compression", bytes(16)) is None
+
+
+def test_an_older_built_in_may_only_read(
+    monkeypatch: pytest.MonkeyPatch, store: MemoryObjectStore, other: Path, tmp_path: Path
+) -> None:
+    """Without the graphs that only encode it decodes; to encode, it says why not, or the store has all."""
+    packages = tmp_path / "artifacts"
+    shutil.copytree(built_in_directory("compression"), packages / "compression")
+    older = packages / "compression" / "older" / "first"
+    shutil.copytree(other, older)
+    for role in ("analysis", "hyper_analysis"):
+        (older / f"{role}.onnx").unlink()
+    monkeypatch.setattr(artifact, "BUILT_IN", packages)
+    digest = artifact.digest_of((older / MANIFEST).read_bytes())
+    pixels = landscape(40, 56)
+    written = TriCodec.from_artifact(load_directory(other)).encode(pixels, 50)
+    reader = TriCodec.from_artifact(load_artifact("compression", digest, store, tmp_path / "cache"))
+    assert not reader.can_encode
+    assert np.array_equal(reader.decode(written), codec().decode(codec().encode(pixels, 50)))
+    with pytest.raises(ArtifactNotFound, match="reading only"):
+        reader.encode(pixels, 50)
+    publish_artifact(store, other)
+    whole = load_artifact("compression", digest, store, tmp_path / "cache")
+    assert TriCodec.from_artifact(whole).can_encode
+    (older / "synthesis.onnx").write_bytes(b"damaged")
+    with pytest.raises(ArtifactCorrupt):
+        load_artifact("compression", digest)
 
 
 def test_published_then_fetched(store: MemoryObjectStore, other: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""describe as workers run it: which input is what, forms of text, outputs, batches, and what fails by which name."""
+"""describe as workers run it: which input is what, forms of text, outputs, batches, what fails and how."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def test_what_receipts_say() -> None:
 def test_presets() -> None:
     """Titles have no full stop, keywords are tags, alt texts are short."""
     assert said(RED, preset="title").text == "A red picture"
-    assert said(RED, preset="keywords", tag_threshold=0.05).text == "red, green"
+    assert said(RED, preset="keywords", tag_threshold=0.05).text == "red, green, swatch"
+    assert said(RED, preset="keywords", tag_threshold=0.6).text == "red"
     assert said(LOW, preset="keywords").text == "hum"
     assert said(RED, preset="alt_text").text == "A red picture."
 
@@ -144,7 +145,11 @@ def test_xmp_files() -> None:
         ("x-default", "A red picture."),
         ("en", "A red picture."),
     ]
-    assert [one.text for one in root.findall(".//dc:subject/rdf:Bag/rdf:li", DC)] == ["red", "green"]
+    assert [one.text for one in root.findall(".//dc:subject/rdf:Bag/rdf:li", DC)] == [
+        "red",
+        "green",
+        "swatch",
+    ]
 
 
 def test_attention_pictures() -> None:
@@ -173,9 +178,7 @@ def test_speech(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "words"), [("fail", "no such voice"), ("sleep", "more than 0.5 s")])
-def test_speech_that_fails(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, words: str
-) -> None:
+def test_speech_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, words: str) -> None:
     """The program's own words, or that it took too long."""
     monkeypatch.setenv("PATH", put_espeak(tmp_path))
     monkeypatch.setattr(speech, "TIMEOUT_S", 0.5)

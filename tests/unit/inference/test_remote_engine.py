@@ -36,7 +36,10 @@ class Remote:
     """A server that remembers what it was asked, and the names that lead to it."""
 
     def __init__(
-        self, respond: Respond = lambda request: said(), addresses: tuple[str, ...] = (PUBLIC,), **endpoint: Any
+        self,
+        respond: Respond = lambda request: said(),
+        addresses: tuple[str, ...] = (PUBLIC,),
+        **endpoint: Any,
     ) -> None:
         self.requests: list[httpx.Request] = []
         self.resolved: list[tuple[str, int]] = []
@@ -107,7 +110,9 @@ def test_private_urls_where_the_operator_says_so(url: str) -> None:
         check_url(url, private=False)
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "224.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "224.1.1.1"]
+)
 def test_never_right_even_in_private(address: str) -> None:
     """Clouds keep keys there."""
     remote = Remote(addresses=(address,), private=True)
@@ -249,7 +254,9 @@ def test_each_error_is_its_items_own() -> None:
         return said() if b"first" in request.content else httpx.Response(500)
 
     remote = Remote(every_second)
-    answers = remote.engine.describe([Question(GREY, None, prompt=word) for word in ("first", "second", "first")])
+    answers = remote.engine.describe(
+        [Question(GREY, None, prompt=word) for word in ("first", "second", "first")]
+    )
     assert [isinstance(answer, Answer) for answer in answers] == [True, False, True]
 
 

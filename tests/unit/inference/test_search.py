@@ -16,6 +16,9 @@ from pipeline.inference.search import Searcher, nearest, read_matrix
 from pipeline.operations.search import SearchParams, SearchReceipt
 from tests.support.describe import ABILITIES, ColourEngine
 
+SHAPE = b"{'descr': '<f2', 'fortran_order': False, 'shape': (999999999999, 256), }"
+HUGE = b"\x93NUMPY\x01\x00v\x00" + SHAPE.ljust(117) + b"\n"  # the header of more than anybody has
+
 
 def npy(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bytes:
     buffer = io.BytesIO()
@@ -93,10 +96,7 @@ def test_rows_of_another_width_are_refused() -> None:
         npy(np.ones(3, np.float32)),
         npy(np.ones((0, 3), np.float32)),
         npy(np.array([[1, "a"]], dtype=object)),
-        b"\x93NUMPY\x01\x00v\x00{'descr': '<f2', 'fortran_order': False, 'shape': (999999999999, 256), }".ljust(
-            127
-        )
-        + b"\n",
+        HUGE,
         b"\x93NUMPY\x01\x00v\x00" + b"(" * 117 + b"\n",
     ],
 )

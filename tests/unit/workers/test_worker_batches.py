@@ -1,4 +1,4 @@
-"""Operations that take several items at once: batches grow, an item's trouble stays its own, a job can be searched."""
+"""Operations that take several items at once: batches grow, an item's trouble stays its own."""
 
 from __future__ import annotations
 
