@@ -7,7 +7,7 @@
     │ ├ InputMissing          OutputExists       CorruptBitstream   UnknownOperation
     │ ├ TargetUnreachable     BodyTooLarge
     │ ├ UndecodableAudio      AudioTooLong       SilentAudio        UnsupportedByModel
-    │ └ UnusableObject        MaskMismatch
+    │ └ UnusableObject        MaskMismatch      UnusableCheckpoint
     ├ AccessDenied            Unauthenticated, Forbidden, TermsNotAllowed
     ├ NotFound                JobNotFound, UploadNotFound, ObjectNotFound, ArtifactNotFound
     ├ Conflict                IllegalTransition, JobNotFinished, IdempotencyMismatch, ObjectExists
@@ -156,6 +156,12 @@ class UnsupportedByModel(InvalidInput):
     """The model that the job names cannot do that."""
 
     code = "unsupported_by_model"
+
+
+class UnusableCheckpoint(InvalidInput):
+    """The folder is not a checkpoint that can be imported: of another model, incomplete or damaged."""
+
+    code = "unusable_checkpoint"
 
 
 class BodyTooLarge(InvalidInput):
