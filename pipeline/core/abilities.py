@@ -32,6 +32,8 @@ class Abilities(BaseModel):
         tags: Whether it scores words for an input.
         embedding: Whether it gives vectors that can be searched by text.
         attention: Whether it says where it looked for each word.
+        enough_px: Pictures whose sides have so many pixels lose nothing that the model would see; None: it
+            wants them whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +47,7 @@ class Abilities(BaseModel):
     tags: bool = False
     embedding: bool = False
     attention: bool = False
+    enough_px: int | None = None
 
 
 def abilities_of(manifest: ArtifactManifest) -> Abilities:
@@ -72,4 +75,5 @@ def _built_in(config: dict[str, Any]) -> dict[str, Any]:
         "tags": True,
         "embedding": True,
         "attention": True,
+        "enough_px": 480,  # twice the sides that it sees
     }

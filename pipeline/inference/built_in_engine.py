@@ -42,10 +42,6 @@ class BuiltInEngine:
     def abilities(self) -> Abilities:
         return self._abilities
 
-    @property
-    def least_side_px(self) -> int:
-        return 2 * SIDE_PX
-
     def prepare(self, pixels: Pixels) -> Pixels:
         return squash(Image.fromarray(pixels))
 

@@ -103,7 +103,7 @@ class Describer:
         wrong = [f"{name}: {sentence}" for name, sentence in unsupported(params, engine.abilities)]
         if wrong:
             raise InvalidParams("; ".join(wrong))
-        image, sound = self._inputs(item, params, max(engine.least_side_px, _SHOWN_PX))
+        image, sound = self._inputs(item, params, engine.abilities.enough_px)
         question = Question(
             picture=None if image is None else engine.prepare(image.pixels),
             samples=None if sound is None else sound.samples,
@@ -141,7 +141,7 @@ class Describer:
         )
 
     def _inputs(
-        self, item: ItemInput, params: DescribeParams, least_side_px: int
+        self, item: ItemInput, params: DescribeParams, enough_px: int | None
     ) -> tuple[DecodedImage | None, DecodedSound | None]:
         """The item's picture and sound, told apart by their first bytes."""
         limits = self._context.limits
@@ -150,7 +150,8 @@ class Describer:
                 raise InvalidInput("the input is a sound itself; `audio` goes with a picture")
             return None, decode_sound(item.data, limits)
         try:
-            image = _over_white(self._images.read(item.data, least_side_px=least_side_px))
+            least_px = None if enough_px is None else max(enough_px, _SHOWN_PX)
+            image = _over_white(self._images.read(item.data, least_side_px=least_px))
         except UnsupportedFormat as error:
             raise UnsupportedFormat(error.message.replace(IMAGES, f"{IMAGES}; {SOUNDS}")) from error
         if params.audio is None:

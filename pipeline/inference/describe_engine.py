@@ -87,10 +87,6 @@ class Engine(Protocol):
     def abilities(self) -> Abilities:
         """What it can do; nothing else is asked of it."""
 
-    @property
-    def least_side_px(self) -> int:
-        """Pictures whose sides have so many pixels lose nothing that `prepare` would keep."""
-
     def prepare(self, pixels: Pixels) -> Pixels:
         """A picture as the model wants it, small: uint8 RGB (H, W, 3) in, uint8 RGB out."""
 

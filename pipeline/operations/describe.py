@@ -18,6 +18,7 @@ REMOTE = "remote"  # the endpoint that an operator has set up
 ALT_TEXT_CHARACTERS = 125
 MAX_PROMPT_CHARACTERS = 2000
 REMOTE_MAX_TOKENS = 1024
+REMOTE_SIDE_PX = 1024  # pictures are sent at that, at most
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$", re.ASCII)
 
 
@@ -163,6 +164,7 @@ def remote_abilities(endpoint: Endpoint) -> Abilities:
         tags=False,
         embedding=False,
         attention=False,
+        enough_px=REMOTE_SIDE_PX,
     )
 
 

@@ -44,7 +44,6 @@ class ColourEngine:
     """Threads may share it. Counts the questions of each call."""
 
     name = "colours"
-    least_side_px = 2
 
     def __init__(self, abilities: Abilities = ABILITIES) -> None:
         self.abilities = abilities
