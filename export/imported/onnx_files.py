@@ -88,7 +88,7 @@ def _dynamic_shapes(graph: Graph) -> tuple[Any, ...]:
 
 
 def _dims(axes: Mapping[int, str]) -> dict[int, Any]:
-    return {place: torch.export.Dim.DYNAMIC for place in axes}
+    return dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
 
 
 def _described(value: Any) -> dict[str, Any]:

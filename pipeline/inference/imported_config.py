@@ -100,4 +100,6 @@ def config_of(manifest: ArtifactManifest) -> ImportedConfig:
     try:
         return ImportedConfig.model_validate(stated)
     except ValidationError as error:
-        raise ArtifactCorrupt(f"artifact {manifest.name}: its config is not one of an imported model") from error
+        raise ArtifactCorrupt(
+            f"artifact {manifest.name}: its config is not one of an imported model"
+        ) from error

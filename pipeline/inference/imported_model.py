@@ -67,7 +67,9 @@ class ImportedModel:
         self._encode, self._step = (
             OrtSession(directory / manifest.files[role].name, device, device_index) for role in GRAPHS
         )
-        self._names = [f"{kind}_{layer}" for layer in range(self.config.layers) for kind in ("keys", "values")]
+        self._names = [
+            f"{kind}_{layer}" for layer in range(self.config.layers) for kind in ("keys", "values")
+        ]
 
     def prepare(self, pixels: Pixels) -> Pixels:
         """A picture, uint8 RGB (H, W, 3), as `write` wants it, uint8 RGB."""
