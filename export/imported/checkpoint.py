@@ -59,7 +59,7 @@ def architecture_of(folder: Path) -> str:
     if "auto_map" in config:
         raise UnusableCheckpoint(
             f"{CONFIG} wants code from the folder to be run (auto_map), which Triptych does not do; take a"
-            " checkpoint that was converted to the library's own classes (of Florence-2, for instance, those of"
+            " checkpoint that was converted to the library's own classes (of Florence-2, those of"
             " florence-community)"
         )
     names = config.get("architectures")

@@ -78,4 +78,5 @@ def stacked(layers: Sequence[HeldLayer]) -> Tensor:
 
 def as_heads(states: Tensor, size: int) -> Tensor:
     """(b, s, heads x size) to (b, heads, s, size)."""
-    return states.unflatten(-1, (-1, size)).transpose(1, 2)
+    heads: Tensor = states.unflatten(-1, (-1, size)).transpose(1, 2)
+    return heads

@@ -1,7 +1,7 @@
 """From a checkpoint folder to an artifact: all of it, or nothing.
 
-folder ── checks, load ── take apart ── graphs, tokenizer, licences, manifest ── the library's own tokens
-                                                                                 against the engine's ── rename
+folder ── checks, load ── take apart ── graphs, tokenizer, licences, manifest
+       ── the library's own tokens against the engine's ── rename
 """
 
 from __future__ import annotations

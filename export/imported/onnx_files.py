@@ -25,8 +25,8 @@ class Graph:
 
     Attributes:
         module: In evaluation mode.
-        example: An input of each kind. Sizes of free axes are examples, each different, none of them 0 or 1: a
-            tracer would take those for fixed.
+        example: An input of each kind. Sizes of free axes are examples, each different, none of them 0 or 1:
+            a tracer would take those for fixed.
         inputs: Their names.
         outputs: Names of the outputs.
         axes: The free axes of each input, by number; a name stands for one size everywhere.

@@ -1,4 +1,4 @@
-"""What the manifest of an imported describing model says to the engine that runs it, under `config["model"]`."""
+"""What the manifest of an imported model says to the engine that runs it, under `config["model"]`."""
 
 from __future__ import annotations
 

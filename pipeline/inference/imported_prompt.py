@@ -1,7 +1,7 @@
 """What an imported model is asked, as tokens.
 
-blip        [bos] words that the text begins with                        given to the decoder
-florence2   <s> the task's sentence </s>                                 given to the encoder, after the picture
+blip        [bos] words that the text begins with                 given to the decoder
+florence2   <s> the task's sentence </s>                          given to the encoder, after the picture
 idefics3    the chat template, with the picture's tokens in it:
             <fake><row_1_col_1><image>...  row by row, then  <fake><global-img><image>...<fake>
 """
