@@ -25,6 +25,7 @@ VERBS = {
     "cancel": "stop a job",
     "search": "find items of a described job by words",
     "operations": "show what the server can do",
+    "models": "import describing models that you have downloaded",
     "keys": "make, list and revoke API keys",
     "version": "show the version",
 }

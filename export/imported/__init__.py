@@ -1,1 +1,1 @@
-"""Other people's describing models: from a checkpoint folder on this machine to an artifact that a worker runs."""
+"""Other people's describing models: from a checkpoint folder to an artifact that a worker runs."""

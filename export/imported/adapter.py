@@ -59,8 +59,8 @@ class Adapter(Protocol):
         Args:
             checkpoint: Of this adapter's class.
             languages: What the model writes.
-            longest_px: The longer side that pictures are brought to before they are cut into tiles, instead of
-                the checkpoint's own.
+            longest_px: The longer side that pictures are brought to before they are cut into tiles, instead
+                of the checkpoint's own.
 
         Raises:
             UnusableCheckpoint: It is of the class, but has something that Triptych cannot do.
@@ -100,11 +100,15 @@ def squashed(processor: Any, wanted: tuple[int, int]) -> PictureConfig:
     """The picture config of a network that takes one size, checked against it."""
     size = (processor.size.get("height"), processor.size.get("width"))
     if size != wanted:
-        raise UnusableCheckpoint(f"preprocessor_config.json: pictures of {size}, but the network takes {wanted}")
+        raise UnusableCheckpoint(
+            f"preprocessor_config.json: pictures of {size}, but the network takes {wanted}"
+        )
     return picture_config(processor, size=wanted)
 
 
-def writing_config(rules: Any, ends: object, start: tuple[int, ...] = (), *, forced: int = 0) -> WritingConfig:
+def writing_config(
+    rules: Any, ends: object, start: tuple[int, ...] = (), *, forced: int = 0
+) -> WritingConfig:
     """The engine's rules from a generation config of the library.
 
     Args:

@@ -1,13 +1,14 @@
 """BLIP (Li et al., 2022, arXiv 2201.12086) as two graphs.
 
-    pixels ── vision transformer ── keys, values for each layer's cross-attention     encode, once a picture
-    token, text so far, those keys and values ── decoder ── logits, longer text        step, once a token
+pixels ── vision transformer ── keys, values for each layer's cross-attention     encode, once a picture
+token, text so far, those keys and values ── decoder ── logits, longer text        step, once a token
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
-from transformers import BlipForConditionalGeneration
 
 from export.imported.held import as_heads, stacked, with_encoder
 
@@ -15,7 +16,7 @@ from export.imported.held import as_heads, stacked, with_encoder
 class BlipEncode(nn.Module):
     """pixels (b, 3, h, w) to keys and values of layer 0, of layer 1, ...: (b, heads, s, d) each."""
 
-    def __init__(self, model: BlipForConditionalGeneration) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.vision = model.vision_model
         self.layers = model.text_decoder.bert.encoder.layer
@@ -31,9 +32,9 @@ class BlipEncode(nn.Module):
 
 
 class BlipStep(nn.Module):
-    """One token further: tokens (b, 1), text (b, 2, layers, heads, t, d) to logits (b, vocabulary) and text."""
+    """One token further: tokens (b, 1), text (b, 2, layers, heads, t, d) to logits (b, v) and text."""
 
-    def __init__(self, model: BlipForConditionalGeneration) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.decoder = model.text_decoder
 

@@ -1,7 +1,7 @@
 """A checkpoint folder as its publisher lays it out, read on this machine and trusted with nothing.
 
-Nothing is downloaded, no code of the folder runs, no pickle is opened; a weight that the model does not know, or that
-the folder does not have, is an error.
+Nothing is downloaded, no code of the folder runs, no pickle is opened; a weight that the model does not know,
+or that the folder does not have, is an error.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def architecture_of(folder: Path) -> str:
     config = read_json(folder / CONFIG)
     if "auto_map" in config:
         raise UnusableCheckpoint(
-            f"{CONFIG} wants code from the folder to be run (auto_map), which Triptych does not do; take a checkpoint"
-            " that was converted to the library's own classes (of Florence-2, for instance, those of"
+            f"{CONFIG} wants code from the folder to be run (auto_map), which Triptych does not do; take a"
+            " checkpoint that was converted to the library's own classes (of Florence-2, those of"
             " florence-community)"
         )
     names = config.get("architectures")

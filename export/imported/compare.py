@@ -1,4 +1,4 @@
-"""An artifact against the checkpoint that it was made from: the same numbers of a picture, the same tokens."""
+"""An artifact against the checkpoint that it was made from: same numbers of a picture, same tokens."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def check_numbers(adapter: Adapter, checkpoint: Checkpoint, config: PictureConfi
             )
         difference = float(np.abs(wanted - found).max())
         if difference > NUMBERS_TOLERANCE:
-            raise ParityError(f"pictures differ by {difference:.4f} from what the checkpoint's own processor gives")
+            raise ParityError(
+                f"pictures differ by {difference:.4f} from what the checkpoint's own processor gives"
+            )
 
 
 def check_tokens(adapter: Adapter, checkpoint: Checkpoint, directory: Path) -> dict[str, Any]:
@@ -80,11 +82,14 @@ def check_tokens(adapter: Adapter, checkpoint: Checkpoint, directory: Path) -> d
         ParityError: They are not the library's.
     """
     pictures = [smooth_noise(height, width) for height, width in _SIZES[:2]]
-    compared = list(compare(adapter, checkpoint, directory, pictures, most=_IMPORT_TOKENS, presets=("caption",)))
+    compared = list(
+        compare(adapter, checkpoint, directory, pictures, most=_IMPORT_TOKENS, presets=("caption",))
+    )
     for one in compared:
         if not one.equal:
             raise ParityError(
-                f"from token {one.first_difference} on, the graphs write {one.found}, the checkpoint {one.torch}"
+                f"from token {one.first_difference} on, the graphs write {one.found},"
+                f" the checkpoint {one.torch}"
             )
     return {"texts": len(compared), "tokens": sum(len(one.found) for one in compared), "equal": True}
 
@@ -101,7 +106,8 @@ def compare(
     """Every preset of every picture, alone and all together, greedily.
 
     Args:
-        adapter, checkpoint: What torch runs.
+        adapter: The checkpoint's.
+        checkpoint: What torch runs.
         directory: The artifact; its files are verified.
         pictures: uint8 RGB.
         most: Tokens of a text.
@@ -112,8 +118,12 @@ def compare(
     """
     model = ImportedModel(load_directory(directory))
     prepared = [model.prepare(picture) for picture in pictures]
-    asked = presets or list({prompt: preset for preset, prompt in reversed(model.config.prompts.items())}.values())
-    batches = [[i] for i in range(len(pictures))] + ([list(range(len(pictures)))] if len(pictures) > 1 else [])
+    asked = presets or list(
+        {prompt: preset for preset, prompt in reversed(model.config.prompts.items())}.values()
+    )
+    batches = [[i] for i in range(len(pictures))] + (
+        [list(range(len(pictures)))] if len(pictures) > 1 else []
+    )
     for preset in asked:
         prompt = model.config.prompts[preset]
         for places in batches:

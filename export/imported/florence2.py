@@ -52,8 +52,9 @@ class Florence2Adapter:
         head = text.d_model // heads
         longest = min(LONGEST_TEXT, text.max_position_embeddings - 2)
         forced = model.generation_config.forced_bos_token_id
-        start = (model.generation_config.decoder_start_token_id or text.decoder_start_token_id,)
-        start = start if forced is None else (*start, forced)
+        first = model.generation_config.decoder_start_token_id
+        first = text.decoder_start_token_id if first is None else first
+        start = (first,) if forced is None else (first, forced)
         sentences = _processor(checkpoint).task_prompts_without_inputs
         config = ImportedConfig(
             family="florence2",

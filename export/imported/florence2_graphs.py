@@ -1,23 +1,24 @@
 """Florence-2 (Xiao et al., 2023, arXiv 2311.06242) as two graphs.
 
-    pixels ── DaViT ─┐
-    prompt ids ──────┴── encoder ── keys, values for each layer's cross-attention     encode, once a picture
-    token, text so far, those keys and values ── decoder ── logits, longer text        step, once a token
+pixels ── DaViT ─┐
+prompt ids ──────┴── encoder ── keys, values for each layer's cross-attention     encode, once a picture
+token, text so far, those keys and values ── decoder ── logits, longer text        step, once a token
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from transformers import Florence2ForConditionalGeneration
 
 from export.imported.held import as_heads, stacked, with_encoder
 
 
 class Florence2Encode(nn.Module):
-    """pixels (b, 3, h, w) and the prompt's tokens (b, p), without those of the picture, to keys and values."""
+    """pixels (b, 3, h, w) and the prompt's tokens (b, p), without the picture's own, to keys and values."""
 
-    def __init__(self, model: Florence2ForConditionalGeneration) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model.model
         self.embed = model.get_input_embeddings()
@@ -36,9 +37,9 @@ class Florence2Encode(nn.Module):
 
 
 class Florence2Step(nn.Module):
-    """One token further: tokens (b, 1), text (b, 2, layers, heads, t, d) to logits (b, vocabulary) and text."""
+    """One token further: tokens (b, 1), text (b, 2, layers, heads, t, d) to logits (b, v) and text."""
 
-    def __init__(self, model: Florence2ForConditionalGeneration) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.decoder = model.model.language_model.decoder
         self.head = model.lm_head

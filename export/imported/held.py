@@ -33,7 +33,9 @@ class HeldLayer(DynamicLayer):
         self.values = torch.cat([self.values, value_states], dim=-2)
         if self.prefix is None:
             return self.keys, self.values
-        return torch.cat([self.prefix[0], self.keys], dim=-2), torch.cat([self.prefix[1], self.values], dim=-2)
+        return torch.cat([self.prefix[0], self.keys], dim=-2), torch.cat(
+            [self.prefix[1], self.values], dim=-2
+        )
 
     def get_seq_length(self) -> int:
         """Without looking whether there is anything, which would fix a traced length."""
@@ -76,4 +78,5 @@ def stacked(layers: Sequence[HeldLayer]) -> Tensor:
 
 def as_heads(states: Tensor, size: int) -> Tensor:
     """(b, s, heads x size) to (b, heads, s, size)."""
-    return states.unflatten(-1, (-1, size)).transpose(1, 2)
+    heads: Tensor = states.unflatten(-1, (-1, size)).transpose(1, 2)
+    return heads

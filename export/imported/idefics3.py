@@ -52,10 +52,14 @@ class Idefics3Adapter:
         model, processor = checkpoint.model, checkpoint.image_processor
         text, vision = model.config.text_config, model.config.vision_config
         if text.model_type != "llama":
-            raise UnusableCheckpoint(f"a text model of type {text.model_type!r}; the step graph knows Llama's")
+            raise UnusableCheckpoint(
+                f"a text model of type {text.model_type!r}; the step graph knows Llama's"
+            )
         side = vision.image_size
         if processor.max_image_size.get("longest_edge") != side:
-            raise UnusableCheckpoint(f"preprocessor_config.json: tiles must be of {side} px, as the network's are")
+            raise UnusableCheckpoint(
+                f"preprocessor_config.json: tiles must be of {side} px, as the network's are"
+            )
         if longest_px is not None:
             processor.size = {"longest_edge": longest_px}
         longest_side = processor.size.get("longest_edge")
@@ -90,10 +94,17 @@ class Idefics3Adapter:
         names, prefix = cross_inputs(layers, 2, heads, 9, head)
         tokens = torch.full((2, seen + 3), model.config.image_token_id)
         tokens[:, seen:] = 0
-        encode = Graph(Idefics3Encode(model), (torch.rand(3, 3, side, side),), ("tiles",), ("seen",), ({0: "n"},))
+        encode = Graph(
+            Idefics3Encode(model), (torch.rand(3, 3, side, side),), ("tiles",), ("seen",), ({0: "n"},)
+        )
         step = Graph(
             Idefics3Step(model),
-            (tokens, torch.rand(2, seen, text.hidden_size), torch.rand(2, 2, layers, heads, 5, head), *prefix),
+            (
+                tokens,
+                torch.rand(2, seen, text.hidden_size),
+                torch.rand(2, 2, layers, heads, 5, head),
+                *prefix,
+            ),
             ("tokens", "seen", "text", *names),
             ("logits", "longer"),
             ({0: "b", 1: "k"}, {0: "b", 1: "s"}, {0: "b", 4: "t"}, *[{0: "b", 2: "p"}] * len(names)),
@@ -117,7 +128,9 @@ class Idefics3Adapter:
         with torch.no_grad():
             found = checkpoint.model.generate(**inputs, max_new_tokens=most, do_sample=False, num_beams=1)
         ends = checkpoint.model.generation_config.eos_token_id
-        return without_ends(found[:, inputs["input_ids"].shape[1] :], ends if isinstance(ends, list) else [ends])
+        return without_ends(
+            found[:, inputs["input_ids"].shape[1] :], ends if isinstance(ends, list) else [ends]
+        )
 
     def numbers_of_torch(self, checkpoint: Checkpoint, pixels: Pixels) -> Tensor:
         found: Tensor = checkpoint.image_processor([[pixels]], return_tensors="pt").pixel_values
@@ -130,7 +143,9 @@ SMOLVLM = Idefics3Adapter(SmolVLMForConditionalGeneration)
 
 def _tile_tokens(checkpoint: Checkpoint) -> int:
     config = checkpoint.model.config
-    return int((config.vision_config.image_size // config.vision_config.patch_size) ** 2 / config.scale_factor**2)
+    return int(
+        (config.vision_config.image_size // config.vision_config.patch_size) ** 2 / config.scale_factor**2
+    )
 
 
 def _template(checkpoint: Checkpoint) -> str:

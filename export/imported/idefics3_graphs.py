@@ -3,26 +3,25 @@
     tiles ── SigLIP ── connector ── seen                                                encode, once a picture
     tokens, seen, prefix, text so far ── decoder ── logits, longer text                 step
 
-The same step graph reads the prompt, all of it at once, with what was seen in place of the picture's tokens (its
-"text" then becomes the prefix of all later ones), and writes, a token at a time, with nothing seen.
+The same step graph reads the prompt, all of it at once, with what was seen in place of the picture's tokens
+(its "text" then becomes the prefix of all later ones), and writes, a token at a time, with nothing seen.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from transformers import Idefics3ForConditionalGeneration, SmolVLMForConditionalGeneration
 from transformers.cache_utils import Cache
 
 from export.imported.held import stacked, text_layers
-
-Model = Idefics3ForConditionalGeneration | SmolVLMForConditionalGeneration
 
 
 class Idefics3Encode(nn.Module):
     """tiles (n, 3, side, side), none of them padded, to what the decoder is given of them, (n, s, width)."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.vision, self.connector = model.model.vision_model, model.model.connector
         config = model.config.vision_config
@@ -39,11 +38,11 @@ class Idefics3Encode(nn.Module):
 class Idefics3Step(nn.Module):
     """Some tokens further.
 
-    tokens (b, k), seen (b, s, width) with s the picture's tokens among them, text (b, 2, layers, heads, t, d),
-    prefix keys and values (b, heads, p, d) to logits (b, vocabulary) after the last token, and text.
+    tokens (b, k), seen (b, s, width) with s the picture's tokens among them, text (b, 2, layers, heads, t,
+    d), prefix keys and values (b, heads, p, d) to logits (b, vocabulary) after the last token, and text.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.decoder, self.head = model.model.text_model, model.lm_head
         self.embed = model.get_input_embeddings()

@@ -1,7 +1,7 @@
 """From a checkpoint folder to an artifact: all of it, or nothing.
 
-    folder ── checks, load ── take apart ── graphs, tokenizer, licences, manifest ── the library's own tokens
-                                                                                     against the engine's ── rename
+folder ── checks, load ── take apart ── graphs, tokenizer, licences, manifest
+       ── the library's own tokens against the engine's ── rename
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ LAYOUT_VERSION = 1
 SOURCE = "source"
 TOKENIZER = "tokenizer.json"
 ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
-    {adapter.architecture.__name__: adapter for adapter in (BlipAdapter(), Florence2Adapter(), IDEFICS3, SMOLVLM)}
+    {
+        adapter.architecture.__name__: adapter
+        for adapter in (BlipAdapter(), Florence2Adapter(), IDEFICS3, SMOLVLM)
+    }
 )
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$", re.ASCII)
 
@@ -92,7 +95,9 @@ def load(folder: Path) -> tuple[Adapter, Checkpoint]:
     """
     architecture = architecture_of(folder)
     if architecture not in ADAPTERS:
-        raise UnusableCheckpoint(f"no adapter for {architecture}; there are those for {', '.join(sorted(ADAPTERS))}")
+        raise UnusableCheckpoint(
+            f"no adapter for {architecture}; there are those for {', '.join(sorted(ADAPTERS))}"
+        )
     adapter = ADAPTERS[architecture]
     return adapter, load_checkpoint(folder, adapter.architecture)
 
@@ -104,7 +109,9 @@ def checked_name(name: str) -> str:
         InvalidParams: It is none.
     """
     if not _NAME.fullmatch(name) or name.startswith("memo-"):
-        raise InvalidParams(f"{name!r}: a model's name has small letters, digits, dots, dashes and underscores")
+        raise InvalidParams(
+            f"{name!r}: a model's name has small letters, digits, dots, dashes and underscores"
+        )
     if name == REMOTE or (BUILT_IN / name).exists() or name.startswith(("compression", "stylization")):
         raise InvalidParams(f"{name!r} is the name of something built in")
     return name

@@ -25,8 +25,8 @@ class Graph:
 
     Attributes:
         module: In evaluation mode.
-        example: An input of each kind. Sizes of free axes are examples, each different, none of them 0 or 1: a
-            tracer would take those for fixed.
+        example: An input of each kind. Sizes of free axes are examples, each different, none of them 0 or 1:
+            a tracer would take those for fixed.
         inputs: Their names.
         outputs: Names of the outputs.
         axes: The free axes of each input, by number; a name stands for one size everywhere.
@@ -88,7 +88,7 @@ def _dynamic_shapes(graph: Graph) -> tuple[Any, ...]:
 
 
 def _dims(axes: Mapping[int, str]) -> dict[int, Any]:
-    return {place: torch.export.Dim.DYNAMIC for place in axes}
+    return dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
 
 
 def _described(value: Any) -> dict[str, Any]:

@@ -19,7 +19,10 @@ from pipeline.operations.describe import REMOTE
 # `config["engine"]` of a manifest to "module:Class", called with (artifact, device, device index). A manifest
 # names a row of this table, never code.
 ENGINES: Mapping[str, str] = MappingProxyType(
-    {"triptych": "pipeline.inference.built_in_engine:BuiltInEngine"}
+    {
+        "triptych": "pipeline.inference.built_in_engine:BuiltInEngine",
+        "imported": "pipeline.inference.imported_engine:ImportedEngine",
+    }
 )
 KEPT = 4  # models of one process; the one used longest ago goes
 Make = Callable[[LoadedArtifact, Device, int], Engine]

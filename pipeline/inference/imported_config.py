@@ -1,4 +1,4 @@
-"""What the manifest of an imported describing model says to the engine that runs it, under `config["model"]`."""
+"""What the manifest of an imported model says to the engine that runs it, under `config["model"]`."""
 
 from __future__ import annotations
 
@@ -100,4 +100,6 @@ def config_of(manifest: ArtifactManifest) -> ImportedConfig:
     try:
         return ImportedConfig.model_validate(stated)
     except ValidationError as error:
-        raise ArtifactCorrupt(f"artifact {manifest.name}: its config is not one of an imported model") from error
+        raise ArtifactCorrupt(
+            f"artifact {manifest.name}: its config is not one of an imported model"
+        ) from error

@@ -1,7 +1,7 @@
 """An imported describing model under ONNX Runtime: prepared pictures and a prompt in, tokens out.
 
-    encode   once a picture: keys and values for the decoder's cross-attention (BLIP, Florence-2), or what the decoder
-             reads in place of the picture's tokens (Idefics3: it then reads the whole prompt once, the prefix)
+    encode   once a picture: keys and values for the decoder's cross-attention (BLIP, Florence-2), or what the
+             decoder reads in place of the picture's tokens (Idefics3: it reads all of the prompt once)
     step     once a token, many rows at a time: logits, and the text's keys and values
 
 Rows of one picture grid and one prompt are written together, so that nothing is ever padded.
@@ -67,7 +67,9 @@ class ImportedModel:
         self._encode, self._step = (
             OrtSession(directory / manifest.files[role].name, device, device_index) for role in GRAPHS
         )
-        self._names = [f"{kind}_{layer}" for layer in range(self.config.layers) for kind in ("keys", "values")]
+        self._names = [
+            f"{kind}_{layer}" for layer in range(self.config.layers) for kind in ("keys", "values")
+        ]
 
     def prepare(self, pixels: Pixels) -> Pixels:
         """A picture, uint8 RGB (H, W, 3), as `write` wants it, uint8 RGB."""
@@ -116,8 +118,8 @@ class ImportedModel:
                 raise UnsupportedByModel(f"prompt: {len(ids)} tokens are too many for this model")
         elif max_tokens > room:
             raise UnsupportedByModel(
-                f"prompt: {len(ids)} tokens, the picture's among them, and {max_tokens} of text are more than the"
-                f" {self.config.places} that this model has room for"
+                f"prompt: {len(ids)} tokens, the picture's among them, and {max_tokens} of text are more than"
+                f" the {self.config.places} that this model has room for"
             )
         return ids
 
@@ -159,13 +161,13 @@ class ImportedModel:
         return np.zeros((rows, 2, config.layers, config.heads, 0, config.head_size), np.float32)
 
     def _search(self, rows: _Rows, count: int, max_tokens: int, beams: int) -> list[Found]:
-        """Hands `search` what it moves about: which picture a row is of; each text's keys, values and tokens."""
+        """Hands `search` what it moves about: which picture a row is of; a text's keys, values, tokens."""
         which: NDArray[Any] = np.arange(count)
         before: NDArray[Any] = np.tile(np.array(rows.before, np.int64), (count, 1, 1))
         prefix = _Prefix(rows.prefix, count)
         known = len(rows.before) + len(rows.start)
 
-        def step(tokens: Ids, place: int, pictures: Pair, text: Pair) -> tuple[Floats, Floats, Floats]:
+        def step(tokens: Ids, _place: int, pictures: Pair, text: Pair) -> tuple[Floats, Floats, Floats]:
             shape = tokens.shape
             feeds: dict[str, NDArray[Any]] = {
                 "tokens": tokens.reshape(-1, 1),

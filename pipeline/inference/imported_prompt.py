@@ -1,9 +1,9 @@
 """What an imported model is asked, as tokens.
 
-    blip        [bos] words that the text begins with                        given to the decoder
-    florence2   <s> the task's sentence </s>                                 given to the encoder, after the picture
-    idefics3    the chat template, with the picture's tokens in it:
-                <fake><row_1_col_1><image>...  row by row, then  <fake><global-img><image>...<fake>
+blip        [bos] words that the text begins with                 given to the decoder
+florence2   <s> the task's sentence </s>                          given to the encoder, after the picture
+idefics3    the chat template, with the picture's tokens in it:
+            <fake><row_1_col_1><image>...  row by row, then  <fake><global-img><image>...<fake>
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def _picture(tokens: int, grid: Grid) -> str:
     """Idefics3's way to write a picture down."""
     rows, columns = grid
     tiles = "".join(
-        "".join(f"{_AROUND}<row_{row}_col_{column}>{IMAGE * tokens}" for column in range(1, columns + 1)) + "\n"
+        "".join(f"{_AROUND}<row_{row}_col_{column}>{IMAGE * tokens}" for column in range(1, columns + 1))
+        + "\n"
         for row in range(1, rows + 1)
     )
     return f"{tiles}{chr(10) if tiles else ''}{_AROUND}{_WHOLE}{IMAGE * tokens}{_AROUND}"

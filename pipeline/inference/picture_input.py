@@ -4,7 +4,7 @@
     tiles    any picture ── longer side to longest_px ── sides to multiples of a tile ── tiles, row by row,
              and last the whole as one tile                                           Idefics3, SmolVLM
 
-Pixels are resized as uint8, each time anew, as the published processors do: their rounding is part of the input.
+Pixels are resized as uint8, each time anew, as the published processors do: rounding is part of the input.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def prepare(pixels: Pixels, config: PictureConfig) -> Pixels:
     """
     if config.longest_px is None:
         return _resized(pixels, config.height_px, config.width_px, config)
-    height, width = _within(*pixels.shape[:2], config.longest_px)
+    height, width = _within(pixels.shape[0], pixels.shape[1], config.longest_px)
     pixels = _resized(pixels, height, width, config)
     if not config.split:
         return _resized(pixels, config.height_px, config.width_px, config)
@@ -49,7 +49,7 @@ def grid_of(pixels: Pixels, config: PictureConfig) -> Grid:
 
 
 def numbers(pixels: Pixels, config: PictureConfig) -> Floats:
-    """A prepared picture for the network: float32 (n, 3, height_px, width_px), n tiles, the whole one last."""
+    """A prepared picture for the network: float32 (n, 3, height_px, width_px), n tiles, the whole last."""
     rows, columns = grid_of(pixels, config)
     tiles = [
         pixels[
@@ -61,12 +61,12 @@ def numbers(pixels: Pixels, config: PictureConfig) -> Floats:
     ]
     whole = _resized(pixels, config.height_px, config.width_px, config)
     stacked = np.stack([*tiles, whole]).astype(np.float32) * np.float32(config.scale)
-    normal = (stacked - np.float32(config.mean)) / np.float32(config.std)
+    normal = (stacked - np.array(config.mean, np.float32)) / np.array(config.std, np.float32)
     return np.ascontiguousarray(normal.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
 def _within(height: int, width: int, longest: int) -> tuple[int, int]:
-    """The longer side at `longest`, the other in proportion, rounded down to an integer and up to an even one."""
+    """The longer side at `longest`, the other in proportion, rounded down, then up to an even one."""
     ratio = width / height
     if width >= height:
         width, height = longest, int(longest / ratio)

@@ -1,7 +1,7 @@
 """Rules of a generation config that change which token comes next, over numpy logits.
 
-They are what `transformers` calls logits processors, in its order: repetition penalty, no repeated n-grams, least
-length, tokens that are never written.
+They are what `transformers` calls logits processors, in its order: repetition penalty, no repeated n-grams,
+least length, tokens that are never written.
 """
 
 from __future__ import annotations

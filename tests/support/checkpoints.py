@@ -47,13 +47,19 @@ def blip(folder: Path, std: float = 0.12, places: float = 0.5) -> Path:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     text = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-    text |= {"encoder_hidden_size": 40, "vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 64}
+    text |= {
+        "encoder_hidden_size": 40,
+        "vocab_size": tokenizer.get_vocab_size(),
+        "max_position_embeddings": 64,
+    }
     text |= {"bos_token_id": 5, "sep_token_id": 3, "eos_token_id": 3, "pad_token_id": 0, "projection_dim": 16}
     vision = {"hidden_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
     vision |= {"image_size": 32, "patch_size": 8, "projection_dim": 16}
     config = BlipConfig(text_config=text, vision_config=vision, projection_dim=16, image_text_hidden_size=16)
     _save(folder, BlipForConditionalGeneration(config), std, places)
-    _save_tokenizer(folder, tokenizer, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]")
+    _save_tokenizer(
+        folder, tokenizer, unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]"
+    )
     _json(
         folder / "preprocessor_config.json",
         image_processor_type="BlipImageProcessor",
@@ -125,7 +131,13 @@ def smolvlm(folder: Path, std: float = 0.25, places: float = 0.25) -> Path:
     tokenizer = _bytes(special)
     text = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
     text |= {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": tokenizer.get_vocab_size()}
-    text |= {"max_position_embeddings": 512, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "head_dim": 8}
+    text |= {
+        "max_position_embeddings": 512,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "head_dim": 8,
+    }
     vision = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     vision |= {"image_size": 32, "patch_size": 8}
     tokens = {"image_token_id": 4, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
