@@ -8,10 +8,10 @@ LOCKS := requirements
 STYLE_ARTIFACTS := $(wildcard pipeline/artifacts/stylization*)
 SOURCES := triptych pipeline workers api export tests examples requirements
 
-.PHONY: help demo test check bench bench-codec bench-compress bench-stylize bench-style bench-describe fmt types imports lock clean
+.PHONY: help demo test check bench bench-codec bench-compress bench-stylize bench-bulk-describe bench-style bench-describe fmt types imports lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.embedded $(VENV)/.photos ## compress and paint real photos, start to end on this machine; results in demo-output/
 	@$(BIN)/python -m examples.demo --photos $(VENV)/photos -o demo-output
@@ -37,6 +37,9 @@ bench-compress: $(VENV)/.test ## a bulk job of 1,000 photos (of IMAGES=DIR) agai
 
 bench-stylize: $(VENV)/.test ## a bulk job of 500 photos (of IMAGES=DIR) in one style against a bare loop over the networks
 	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_stylize.py -m benchmarks -s
+
+bench-bulk-describe: $(VENV)/.test ## a bulk job of 500 photos (of IMAGES=DIR) described, against a bare loop over the model
+	@TRIPTYCH_TEST_BENCH_IMAGES="$(IMAGES)" $(BIN)/python -m pytest tests/benchmarks/test_bulk_describe.py -m benchmarks -s
 
 bench-style: $(VENV)/.train ## the board of style transfer; DATA=DIR holds photos, paintings and weights
 	@test -n "$(DATA)" || { echo "name the folder of photos, paintings and weights: make bench-style DATA=DIR"; exit 2; }

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
+from pipeline.core.artifact import Terms
 from pipeline.core.jobs import Counts, Inputs, JobState, Step
+from pipeline.operations.search import MAX_HITS, MAX_TEXT_CHARACTERS
 
 Time = Annotated[
     AwareDatetime,
@@ -138,6 +140,9 @@ class OperationOut(BaseModel):
     params_schema: dict[str, Any] = Field(description="JSON schema of a step's params")
     result_schema: dict[str, Any] = Field(description="JSON schema of the receipt in a result line")
     artifacts: dict[str, str] = Field(description="digest of each artifact that a job sent now would pin")
+    terms: dict[str, Terms] = Field(
+        default_factory=dict, description="under which licences these artifacts are, and whom to name"
+    )
     available: bool = Field(description="whether a worker that is alive knows it")
 
 
@@ -145,6 +150,34 @@ class OperationList(BaseModel):
     """Every operation of this installation."""
 
     operations: list[OperationOut]
+
+
+class SearchRequest(_Request):
+    """What to look for in a described collection."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "a dog on the beach", "limit": 10}]})
+
+    text: str = Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S", description="in words")
+    limit: int = Field(10, ge=1, le=MAX_HITS)
+
+
+class SearchHit(BaseModel):
+    """An item that was found."""
+
+    index: int
+    custom_id: str
+    score: float = Field(description="cosine of text and item, -1 to 1")
+    text: str = Field("", description="what the item was described as")
+    input: str | None = None
+    output: str | None = None
+
+
+class SearchOut(BaseModel):
+    """The items that are nearest to the text, best first."""
+
+    hits: list[SearchHit]
+    rows: int = Field(description="items that were looked at")
+    model: str = Field(description="digest of the artifact")
 
 
 class Ready(BaseModel):

@@ -18,11 +18,13 @@ from api.schemas import JobRequest
 from api.services import Services
 from api.validate import (
     ObjectCheck,
+    check_possible,
     checked_inputs,
     checked_output_prefix,
     checked_step,
     checked_time,
     chosen_queue,
+    installed,
     pinned,
 )
 from pipeline.core.errors import BrokerUnavailable, Conflict, IdempotencyMismatch, JobNotFound, ObjectExists
@@ -62,11 +64,11 @@ def submit(
             if earlier is not None:
                 return _again(services, caller, earlier, request), False
         spec, decision = _specify(services, caller, request, job_id=job_id, request_id=request_id)
-        stored = _store(services.store, spec, decision)
+        stored = store_job(services.store, spec, decision)
         if stored != spec:
             return _again(services, caller, stored, request), False
         decision = load_decision(services.store, job_id) if idempotency_key is not None else decision
-        _enter(services, spec, decision)
+        enter_job(services, spec, decision)
         log.info("job.accepted", owner=spec.owner, operation=spec.steps[0].operation, queue=spec.queue)
         return Standing(Head.of(spec), decision=decision), True
 
@@ -82,7 +84,10 @@ def _specify(
 ) -> tuple[JobSpec, Decision]:
     operation, step = checked_step(services.registry, request)
     ObjectCheck(services.store, caller).check(operation, step.params)
-    inputs = checked_inputs(services.store, caller, request, operation, step)
+    digests = pinned(services.store, operation, step)
+    here = installed(services, operation, digests)
+    check_possible(operation, step, here)
+    inputs = checked_inputs(services.store, caller, request, operation=operation, step=step, here=here)
     decision = Decision(
         paused=request.paused,
         priority=request.priority,
@@ -94,7 +99,7 @@ def _specify(
         created_at=time.time(),
         steps=[step],
         inputs=inputs,
-        artifacts=pinned(operation),
+        artifacts=digests,
         output_prefix=checked_output_prefix(caller, request.output_prefix),
         queue=chosen_queue(services.ledger, request, operation),
         name=request.name,
@@ -106,8 +111,15 @@ def _specify(
     return spec, decision
 
 
-def _store(store: ObjectStore, spec: JobSpec, decision: Decision) -> JobSpec:
-    """Puts all that storage has of a new job; the spec that stands there then, perhaps an earlier one."""
+def store_job(store: ObjectStore, spec: JobSpec, decision: Decision, *, listed: bool = True) -> JobSpec:
+    """Puts all that storage has of a new job; the spec that stands there then, perhaps an earlier one.
+
+    Args:
+        store: Where to.
+        spec: The job.
+        decision: What the request decides of it.
+        listed: Whether it is among the owner's jobs.
+    """
     keys = JobKeys(spec.id)
     store.put(keys.active, b"")
     if decision != Decision():
@@ -117,7 +129,8 @@ def _store(store: ObjectStore, spec: JobSpec, decision: Decision) -> JobSpec:
         _put_json(store, keys.spec, spec.model_dump_json())
     except ObjectExists:
         spec = load_spec(store, spec.id)
-    store.put(index_key(spec.owner, spec.created_at, spec.id), b"")
+    if listed:
+        store.put(index_key(spec.owner, spec.created_at, spec.id), b"")
     return spec
 
 
@@ -125,7 +138,7 @@ def _put_json(store: ObjectStore, key: str, text: str) -> None:
     store.put(key, text.encode(), content_type="application/json", if_absent=True)
 
 
-def _enter(services: Services, spec: JobSpec, decision: Decision) -> None:
+def enter_job(services: Services, spec: JobSpec, decision: Decision) -> None:
     """Tells the ledger and the control worker. If it cannot, the steward will: the job is stored."""
     try:
         services.ledger.enter(LedgerJob.of(spec, decision))
@@ -159,5 +172,5 @@ def _again(services: Services, caller: Caller, earlier: JobSpec, request: JobReq
     if job.view is None and job.summary is None:
         services.store.put(JobKeys(earlier.id).active, b"")
         services.store.put(index_key(earlier.owner, earlier.created_at, earlier.id), b"")
-        _enter(services, earlier, decision)
+        enter_job(services, earlier, decision)
     return job

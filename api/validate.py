@@ -16,7 +16,9 @@ from pydantic import ValidationError
 from api.auth import Caller
 from api.errors import FieldError, fields_invalid, invalid, validation_fields
 from api.schemas import JobRequest
+from api.services import Services
 from pipeline.core.artifact import built_in_digest
+from pipeline.core.artifact_store import find_manifest, newest_published
 from pipeline.core.errors import (
     ArtifactNotFound,
     Fault,
@@ -38,10 +40,11 @@ from pipeline.core.jobs import (
 )
 from pipeline.core.keys import UploadKeys
 from pipeline.core.ledger import Ledger
-from pipeline.core.operation import Device, Operation
+from pipeline.core.operation import Device, Installed, Operation
 from pipeline.core.queue import queue_name
 from pipeline.core.references import uploaded_file
 from pipeline.core.storage import ObjectStore
+from pipeline.core.terms import check_terms
 from pipeline.core.uploads import UploadPage, check_upload_id
 from pipeline.operations import Registry
 
@@ -114,7 +117,13 @@ def _param_errors(
 
 
 def checked_inputs(
-    store: ObjectStore, caller: Caller, request: JobRequest, operation: Operation, step: Step
+    store: ObjectStore,
+    caller: Caller,
+    request: JobRequest,
+    *,
+    operation: Operation,
+    step: Step,
+    here: Installed,
 ) -> Inputs:
     """The inputs, every key in its normal form and within the caller's reach.
 
@@ -133,7 +142,8 @@ def checked_inputs(
             inputs = KeysInput(keys=[caller.readable(key) for key in inputs.keys])
         case InlineManifestInput():
             count = len(inputs.items)
-            inputs = InlineManifestInput(items=_checked_items(store, caller, inputs.items, operation, step))
+            checked = _checked_items(store, caller, inputs.items, operation=operation, step=step, here=here)
+            inputs = InlineManifestInput(items=checked)
         case PrefixInput():
             inputs = PrefixInput(prefix=caller.readable_prefix(inputs.prefix))
         case ManifestInput():
@@ -160,7 +170,13 @@ def _upload_count(store: ObjectStore, keys: UploadKeys) -> int:
 
 
 def _checked_items(
-    store: ObjectStore, caller: Caller, items: list[ManifestLine], operation: Operation, step: Step
+    store: ObjectStore,
+    caller: Caller,
+    items: list[ManifestLine],
+    *,
+    operation: Operation,
+    step: Step,
+    here: Installed,
 ) -> list[ManifestLine]:
     problems: list[FieldError] = []
     objects = ObjectCheck(store, caller)
@@ -176,6 +192,7 @@ def _checked_items(
             found = _param_errors(operation, merged, place)
             if not found:
                 objects.check(operation, merged)
+                found = _impossible(operation, merged, here, place)
             problems += found
         if len(problems) >= MAX_FIELD_ERRORS:
             break
@@ -200,22 +217,71 @@ def checked_time(field: str, when: datetime | None) -> float | None:
     return seconds
 
 
-def pinned(operation: Operation) -> dict[str, str]:
-    """Digests of the artifacts that a job of this operation runs with, by name.
+def pinned(store: ObjectStore, operation: Operation, step: Step) -> dict[str, str]:
+    """Digests of the artifacts that a job of this step runs with, by name: built in, else published last.
 
     Raises:
-        Fault: This installation lacks one.
+        InvalidParams: The params name a model that nobody has published.
+        Fault: This installation lacks one of the operation's own.
     """
+    params = operation.params.model_validate(step.params)
+    return {name: _digest(store, operation, name) for name in operation.needs(params)}
+
+
+def _digest(store: ObjectStore, operation: Operation, name: str) -> str:
     try:
-        return {name: built_in_digest(name) for name in operation.artifacts}
+        return built_in_digest(name)
     except ArtifactNotFound as error:
-        raise Fault(f"operation {operation.name}: {error.message}") from error
+        if name in operation.artifacts:
+            raise Fault(f"operation {operation.name}: {error.message}") from error
+    try:
+        return newest_published(store, name)
+    except ArtifactNotFound as error:
+        raise invalid("steps.0.params.model", error.message) from error
+
+
+def installed(services: Services, operation: Operation, digests: Mapping[str, str]) -> Installed:
+    """What a job with these artifacts would run with.
+
+    Raises:
+        TermsNotAllowed: One is under terms that this installation does not allow.
+    """
+    allowed = services.settings.allowed_terms
+    manifests = {}
+    if allowed or operation.check is not None:
+        manifests = {name: find_manifest(services.store, name, digest) for name, digest in digests.items()}
+    check_terms(manifests.values(), allowed)
+    return Installed(manifests, services.settings.endpoint)
+
+
+def check_possible(operation: Operation, step: Step, found: Installed) -> None:
+    """Refuses valid params that nothing installed can fulfil.
+
+    Raises:
+        InvalidParams: Names each.
+    """
+    problems = _impossible(operation, step.params, found, ("steps", 0, "params"))
+    if problems:
+        raise fields_invalid(problems)
+
+
+def _impossible(
+    operation: Operation, params: Mapping[str, Any], found: Installed, place: tuple[object, ...]
+) -> list[FieldError]:
+    if operation.check is None:
+        return []
+    said = operation.check(operation.params.model_validate(params), found)
+    return [FieldError(field=".".join(map(str, (*place, name))), message=sentence) for name, sentence in said]
 
 
 def chosen_queue(ledger: Ledger, request: JobRequest, operation: Operation) -> str:
     """`work.<class>.<device>`; "auto" is a GPU where a worker that has one knows the operation."""
     if request.device != "auto":
         return queue_name(request.job_class, request.device)
+    return queue_name(request.job_class, device_of(ledger, operation))
+
+
+def device_of(ledger: Ledger, operation: Operation) -> Device:
+    """A GPU where a living worker that has one knows the operation."""
     cuda = any(beat.device == "cuda" and operation.name in beat.operations for beat in ledger.workers())
-    device: Device = "cuda" if cuda else "cpu"
-    return queue_name(request.job_class, device)
+    return "cuda" if cuda else "cpu"

@@ -1,7 +1,8 @@
 """`make demo`: real photos through the whole of Triptych on this machine, by the public client alone.
 
 Starts everything (Valkey, an S3 server, the API, workers), sends the photos, compresses them, paints each in
-a style of the built-in gallery, fetches the results, prints what became of each photo, and stops everything.
+a style of the built-in gallery, describes each in words, fetches the results, prints what became of each
+photo, and stops everything.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from examples.demo_page import Panel, write_page
+from examples.demo_page import Panel, Row, write_page
 from triptych import (
     ApiError,
     Client,
@@ -42,6 +43,7 @@ PHOTOS = {
     "sklearn/datasets/images": "china.jpg flower.jpg",
 }
 STYLES = ("wave", "glass", "night", "watercolour", "mosaic", "woodcut", "meadow", "charcoal")
+SHOWN_TAGS, LIKELY = 6, 0.3
 
 
 def main() -> int:
@@ -58,30 +60,35 @@ def main() -> int:
     ]
     try:
         with temporary_stack(workers=None, say=_say) as stack, Client(stack.url) as client:
-            compressed, stylized = _run(client, photos, options)
+            compressed, stylized, described = _run(client, photos, options)
     except (ApiError, CommandError, Unreachable) as error:
         _say(f"demo: {error}")
         return 1
     _print_table(compressed)
     page = options.output / "index.html"
-    write_page(page, [_row(*rows) for rows in zip(photos, _lines(compressed), _lines(stylized), strict=True)])
-    print(f"\n{options.output}/ has the photos, compressed and stylized; open the page:")
+    results = [_lines(fetched) for fetched in (compressed, stylized, described)]
+    write_page(page, [_row(*rows) for rows in zip(photos, *results, strict=True)])
+    print(f"\n{options.output}/ has the photos, compressed, stylized and described; open the page:")
     print(f"  file://{os.path.abspath(page)}")
-    return 0 if compressed.succeeded == stylized.succeeded == len(photos) else 4
+    every = len(photos)
+    return 0 if compressed.succeeded == stylized.succeeded == described.succeeded == every else 4
 
 
-def _run(client: Client, photos: list[LocalFile], options: argparse.Namespace) -> tuple[Fetched, Fetched]:
-    """Both jobs, over one upload."""
+def _run(
+    client: Client, photos: list[LocalFile], options: argparse.Namespace
+) -> tuple[Fetched, Fetched, Fetched]:
+    """The three jobs, over one upload."""
     with Progress("upload") as progress:
         upload = client.upload(photos, on_progress=progress.show)
     finished = []
     for name, operation, inputs, params in (
         ("compressed", "compress", upload.inputs, {"quality": options.quality, "measure": "all"}),
         ("stylized", "stylize", _each_in_its_style(upload, photos), {"styles": [STYLES[0]]}),
+        ("described", "describe", upload.inputs, {"preset": "caption"}),
     ):
         job = _job(client, operation, inputs, params)
         finished.append(client.fetch(job.id, options.output / name, inputs=photos, unsent=upload.unsent))
-    return finished[0], finished[1]
+    return finished[0], finished[1], finished[2]
 
 
 def _each_in_its_style(upload: Upload, photos: Sequence[LocalFile]) -> InlineManifestInput:
@@ -109,14 +116,20 @@ def _lines(fetched: Fetched) -> list[dict[str, Any]]:
     return [{**line, "path": fetched.directory / line["file"] if line["file"] else None} for line in lines]
 
 
-def _row(photo: LocalFile, compressed: dict[str, Any], stylized: dict[str, Any]) -> tuple[str, list[Panel]]:
-    """A photo's panels on the page."""
+def _row(
+    photo: LocalFile, compressed: dict[str, Any], stylized: dict[str, Any], described: dict[str, Any]
+) -> Row:
+    """A photo on the page."""
     panels = [Panel(photo.path, f"original, {size(photo.size_bytes)}")]
     for line, words in ((compressed, _compressed), (stylized, _stylized)):
         succeeded = line["status"] == "succeeded"
         caption = words(line["receipt"]) if succeeded else line["error"]["message"]
         panels.append(Panel(line["path"], caption))
-    return photo.name, panels
+    succeeded = described["status"] == "succeeded"
+    said = described["receipt"]["text"] if succeeded else described["error"]["message"]
+    seen = {**described["receipt"]["classes"], **described["receipt"]["tags"]} if succeeded else {}
+    tags = [name for name, score in seen.items() if score >= LIKELY][:SHOWN_TAGS]
+    return Row(photo.name, panels, said, tags)
 
 
 def _compressed(receipt: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The demo's own page: each photo as it was, compressed, and painted. One HTML file, all in it."""
+"""The demo's own page: each photo as it was, compressed, painted, and in words. One HTML file, all in it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PAGE = """<!DOCTYPE html>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }}
 section {{ display: grid; grid-template-columns: repeat(3, 1fr); gap: 4px 12px; margin: 0 0 1.6rem; }}
 h2 {{ grid-column: 1 / -1; font-size: 1rem; margin: 0; }}
-figure {{ margin: 0; }} img {{ width: 100%; height: auto; display: block; }}
-figcaption {{ font-size: .85rem; opacity: .75; }}
-</style></head><body><h1>Triptych demo</h1>
-<p>Each photo as it was, decoded from its compressed file, and painted in a style of the built-in gallery.
-The reports of the two jobs: <a href="compressed/report.html">compressed</a>,
-<a href="stylized/report.html">stylized</a>.</p>
+p.said {{ grid-column: 1 / -1; margin: .1rem 0 0; }} p.said i {{ font-size: .85rem; opacity: .7; margin-left:
+.6rem; }} figure {{ margin: 0; }} img {{ width: 100%; height: auto; display: block; }} figcaption {{ font-
+size: .85rem; opacity: .75; }} </style></head><body><h1>Triptych demo</h1> <p>Each photo as it was, decoded
+from its compressed file, and painted in a style of the built-in gallery; below, what the built-in describing
+model says of it. The reports of the three jobs: <a href="compressed/report.html">compressed</a>, <a
+href="stylized/report.html">stylized</a>, <a href="described/report.html">described</a>.</p>
 {sections}</body></html>
 """
 
@@ -44,13 +44,28 @@ class Panel:
     caption: str
 
 
-def write_page(path: Path, photos: Sequence[tuple[str, Sequence[Panel]]]) -> None:
+@dataclass(frozen=True)
+class Row:
+    """A photo on the page: its panels, and what was said of it below them."""
+
+    name: str
+    panels: Sequence[Panel]
+    said: str
+    tags: Sequence[str]
+
+
+def write_page(path: Path, photos: Sequence[Row]) -> None:
     """Writes the page: a row of panels for each photo, by its name."""
     sections = "\n".join(
-        f"<section><h2>{escape(name)}</h2>{''.join(map(_figure, panels))}</section>"
-        for name, panels in photos
+        f"<section><h2>{escape(row.name)}</h2>{''.join(map(_figure, row.panels))}{_said(row)}</section>"
+        for row in photos
     )
     path.write_text(_PAGE.format(sections=sections), encoding="utf-8")
+
+
+def _said(row: Row) -> str:
+    tags = f"<i>{escape(', '.join(row.tags))}</i>" if row.tags else ""
+    return f'<p class="said">{escape(row.said)}{tags}</p>'
 
 
 def _figure(panel: Panel) -> str:

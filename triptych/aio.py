@@ -16,7 +16,7 @@ import httpx
 from pipeline.core.jobs import Inputs, ResultLine, Step
 from triptych import attached, fetching, uploads, watching
 from triptych.local import LocalFile, look_at
-from triptych.models import Job, JobPage, OperationInfo, OperationList
+from triptych.models import Job, JobPage, OperationInfo, OperationList, SearchHit, SearchResult
 from triptych.transport import Transport
 
 PathLike = str | os.PathLike[str]
@@ -227,6 +227,12 @@ class AsyncClient:
     async def report(self, job_id: str) -> str:
         """The HTML report of a job that has ended."""
         return (await self._transport.ask("GET", f"/v1/jobs/{job_id}/report")).text
+
+    async def search(self, job_id: str, text: str, *, limit: int = 10) -> list[SearchHit]:
+        """The items of a job described with `embedding` that are nearest to a text, best first."""
+        body = {"text": text, "limit": limit}
+        answer = await self._transport.json("POST", f"/v1/jobs/{job_id}/search", body=body)
+        return SearchResult.model_validate(answer).hits
 
     # -- the server ---------------------------------------------------------------------------------
     async def operations(self) -> list[OperationInfo]:

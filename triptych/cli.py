@@ -23,7 +23,9 @@ VERBS = {
     "watch": "follow a job until it has ended",
     "fetch": "write a job's outputs to a folder",
     "cancel": "stop a job",
+    "search": "find items of a described job by words",
     "operations": "show what the server can do",
+    "models": "import describing models that you have downloaded",
     "keys": "make, list and revoke API keys",
     "version": "show the version",
 }

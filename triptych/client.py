@@ -15,7 +15,7 @@ from pipeline.core.jobs import Inputs, ResultLine
 from triptych.aio import AsyncClient, PathLike
 from triptych.fetching import Fetched
 from triptych.local import LocalFile
-from triptych.models import Job, JobPage, OperationInfo
+from triptych.models import Job, JobPage, OperationInfo, SearchHit
 from triptych.uploads import Progress, Upload
 
 P = ParamSpec("P")
@@ -227,6 +227,10 @@ class Client:
     def report(self, job_id: str) -> str:
         """The HTML report of a job that has ended."""
         return self._run(self._client.report, job_id)
+
+    def search(self, job_id: str, text: str, *, limit: int = 10) -> list[SearchHit]:
+        """The items of a described job that are nearest to a text; see `AsyncClient.search`."""
+        return self._run(self._client.search, job_id, text, limit=limit)
 
     # -- the server ---------------------------------------------------------------------------------
     def operations(self) -> list[OperationInfo]:

@@ -62,12 +62,22 @@ class JobPage(_Answer):
     next_cursor: str | None = None
 
 
+class ModelTerms(_Answer):
+    """Under which terms a model is."""
+
+    licence: str
+    data_sets: list[str] = []
+    attributions: list[str] = []
+    note: str = ""
+
+
 class OperationInfo(_Answer):
     """A kind of work that the server knows.
 
     Attributes:
         params_schema: JSON schema of a step's params.
         result_schema: JSON schema of an item's receipt.
+        terms: Of its models, by name.
         available: Whether a living worker can run it.
     """
 
@@ -76,11 +86,36 @@ class OperationInfo(_Answer):
     params_schema: dict[str, Any] = {}
     result_schema: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
+    terms: dict[str, ModelTerms] = {}
     available: bool = True
 
 
 class OperationList(_Answer):
     operations: list[OperationInfo]
+
+
+class SearchHit(_Answer):
+    """An item that a search found.
+
+    Attributes:
+        score: Cosine of text and item, -1 to 1.
+        text: What the item was described as.
+    """
+
+    index: int
+    custom_id: str
+    score: float
+    text: str = ""
+    input: str | None = None
+    output: str | None = None
+
+
+class SearchResult(_Answer):
+    """What a search found, best first."""
+
+    hits: list[SearchHit]
+    rows: int = 0
+    model: str = ""
 
 
 class UploadFile(_Answer):

@@ -6,17 +6,29 @@ the ledger.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import struct
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import IO, Any
 
-from pipeline.core.errors import BrokerUnavailable, ObjectExists, ObjectNotFound
+from pipeline.core.artifact import Terms
+from pipeline.core.artifact_store import find_manifest
+from pipeline.core.errors import (
+    ArtifactCorrupt,
+    ArtifactNotFound,
+    BrokerUnavailable,
+    ObjectExists,
+    ObjectNotFound,
+)
 from pipeline.core.jobs import Counts, JobSpec, JobState, Plan, ResultLine, Summary
 from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import JobView
 from pipeline.core.logs import get_logger
+from pipeline.core.npy import HalfRows
 from pipeline.core.results import JobResults
 from workers.plan import sampled
 from workers.pulse import Hand
@@ -67,8 +79,14 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
     error = {"code": view.reason, "message": view.message} if _end_state(view) is JobState.FAILED else None
     results = JobResults(runtime.store, spec.id, winners, plan.shards if plan else 0, ended=True, error=error)
     samples = sampled(plan.items) if plan else frozenset[int]()
-    with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as errors:
-        tally = _write(runtime, results, samples, lines, errors)
+    with (
+        tempfile.TemporaryFile() as lines,
+        tempfile.TemporaryFile() as errors,
+        tempfile.TemporaryFile() as gathered,
+    ):
+        name = runtime.registry.get(spec.steps[0].operation).gathers
+        rows = HalfRows(gathered)
+        tally = _write(runtime, results, samples, lines, errors, gather=(name, rows) if name else None)
         summary = Summary(
             state=_end_state(view),
             counts=tally.counts,
@@ -83,6 +101,9 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
         )
         _put_file(runtime, keys.results, lines)
         _put_file(runtime, keys.errors, errors)
+        if name and not rows.empty:
+            rows.close(tally.counts.total)
+            _put_file(runtime, keys.gathered(name), gathered, content_type="application/octet-stream")
     _report(runtime, spec, summary, tally.shown)
     body = summary.model_dump_json().encode()
     try:
@@ -147,16 +168,35 @@ class Tally:
 
 
 def _write(
-    runtime: Runtime, results: JobResults, samples: frozenset[int], lines: IO[bytes], errors: IO[bytes]
+    runtime: Runtime,
+    results: JobResults,
+    samples: frozenset[int],
+    lines: IO[bytes],
+    errors: IO[bytes],
+    *,
+    gather: tuple[str, HalfRows] | None,
 ) -> Tally:
     tally = Tally()
     for parsed, raw in _in_order(runtime, results):
         tally.add(parsed)
+        if gather is not None:
+            _gather(parsed, *gather)
         lines.write(raw + b"\n")
         if parsed["status"] == "failed":
             errors.write(raw + b"\n")
         tally.show(parsed, sampled=parsed["index"] in samples)
     return tally
+
+
+def _gather(line: dict[str, Any], name: str, rows: HalfRows) -> None:
+    """Puts an item's numbers, if it has some, into the row of its index."""
+    numbers = (line.get("receipt") or {}).get(name)
+    if not numbers:
+        return
+    try:
+        rows.put(line["index"], numbers)
+    except (ValueError, OverflowError, struct.error) as error:
+        log.warning("gather.skipped", index=line["index"], error=str(error))
 
 
 def _in_order(runtime: Runtime, results: JobResults) -> Iterator[tuple[dict[str, Any], bytes]]:
@@ -173,12 +213,14 @@ def _in_order(runtime: Runtime, results: JobResults) -> Iterator[tuple[dict[str,
             ahead.append(runtime.io.submit(read, shard + READ_AHEAD))
 
 
-def _put_file(runtime: Runtime, key: str, file: IO[bytes]) -> None:
-    size_bytes = file.tell()
+def _put_file(
+    runtime: Runtime, key: str, file: IO[bytes], *, content_type: str = "application/x-ndjson"
+) -> None:
+    size_bytes = file.seek(0, os.SEEK_END)
 
     def put() -> None:
         file.seek(0)
-        runtime.store.put_stream(key, file, size_bytes, content_type="application/x-ndjson")  # type: ignore[arg-type]
+        runtime.store.put_stream(key, file, size_bytes, content_type=content_type)  # type: ignore[arg-type]
 
     patiently(put)
 
@@ -186,11 +228,20 @@ def _put_file(runtime: Runtime, key: str, file: IO[bytes]) -> None:
 def _report(runtime: Runtime, spec: JobSpec, summary: Summary, lines: list[ResultLine]) -> None:
     keys = JobKeys(spec.id)
     try:
-        page = render_report(summary, spec, _rows(runtime, keys, lines)).encode()
+        page = render_report(summary, spec, _rows(runtime, keys, lines), _terms(runtime, spec)).encode()
     except Exception:  # a picture book must not keep a job from ending
         log.exception("report.failed")
         return
     patiently(lambda: runtime.store.put(keys.report, page, content_type="text/html"))
+
+
+def _terms(runtime: Runtime, spec: JobSpec) -> dict[str, Terms]:
+    """Under which terms the job's models are, by name."""
+    found = {}
+    for name, digest in spec.artifacts.items():
+        with contextlib.suppress(ArtifactNotFound, ArtifactCorrupt):
+            found[name] = patiently(lambda n=name, d=digest: find_manifest(runtime.store, n, d)).terms  # type: ignore[misc]
+    return found
 
 
 def _rows(runtime: Runtime, keys: JobKeys, lines: list[ResultLine]) -> Iterator[ReportRow]:

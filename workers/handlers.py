@@ -6,11 +6,12 @@ import threading
 from collections.abc import Mapping
 
 from pipeline.core.artifact import built_in_digest
-from pipeline.core.errors import ArtifactNotFound
+from pipeline.core.errors import ArtifactNotFound, TermsNotAllowed
 from pipeline.core.logs import get_logger
 from pipeline.core.operation import Handler, HandlerContext, Operation, resolve_handler
 from pipeline.core.settings import Settings
 from pipeline.core.storage import ObjectStore
+from pipeline.core.terms import check_terms
 from pipeline.inference.artifacts import find_codec_artifact, load_artifact
 from pipeline.operations import Registry
 from workers.memo import StoreMemo
@@ -37,19 +38,20 @@ class Handlers:
         """
         for operation in self._registry:
             try:
-                digests = {name: built_in_digest(name) for name in operation.artifacts}
+                self.get(operation, {name: built_in_digest(name) for name in operation.artifacts})
             except ArtifactNotFound:
                 log.warning("handler.no_artifact", operation=operation.name)
-                continue
-            self.get(operation, digests)
+            except TermsNotAllowed as error:
+                log.warning("handler.terms", operation=operation.name, error=error.message)
 
     def get(self, operation: Operation, digests: Mapping[str, str]) -> Handler:
         """The handler for an operation with exactly these artifacts, warm.
 
         Raises:
             ArtifactNotFound, ArtifactCorrupt, ProviderUnavailable, StorageUnavailable: It cannot be made.
+            TermsNotAllowed: This installation does not allow one of the artifacts.
         """
-        key = (operation.name, *(digests[name] for name in operation.artifacts))
+        key = (operation.name, *(f"{name}={digest}" for name, digest in sorted(digests.items())))
         with self._lock:
             handler = self._made.pop(key, None) or self._make(operation, digests)
             self._made[key] = handler
@@ -60,13 +62,18 @@ class Handlers:
     def _make(self, operation: Operation, digests: Mapping[str, str]) -> Handler:
         settings = self._settings
         cache = settings.artifact_cache.expanduser()
+        artifacts = {
+            name: load_artifact(name, digest, self._store, cache) for name, digest in digests.items()
+        }
+        check_terms((artifact.manifest for artifact in artifacts.values()), settings.allowed_terms)
         context = HandlerContext(
             device=settings.device,
             device_index=settings.device_index,
             limits=settings.limits,
-            artifacts={n: load_artifact(n, digests[n], self._store, cache) for n in operation.artifacts},
+            artifacts=artifacts,
             find_artifact=lambda start: find_codec_artifact(start, self._store, cache),
             memo=StoreMemo(self._store),
+            endpoint=settings.endpoint,
         )
         handler = resolve_handler(operation)(context)
         handler.warm_up()

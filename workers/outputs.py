@@ -27,7 +27,7 @@ class Outputs:
         self._spec = spec
         self._operation = operation
         self._step = step
-        pinned = ":".join(f"{name}={spec.artifacts[name]}" for name in operation.artifacts)
+        pinned = ":".join(f"{name}={digest}" for name, digest in spec.artifacts.items())
         self._digest = hashlib.sha256(pinned.encode()).hexdigest()
         self._keys = JobKeys(spec.id)
 

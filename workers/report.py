@@ -7,11 +7,12 @@ not know of a receipt it shows as a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from statistics import fmean
 
+from pipeline.core.artifact import Terms
 from pipeline.core.jobs import MAX_SAMPLES, JobSpec, ResultLine, Summary
 from workers.report_items import ReportRow, cards, failures
 from workers.report_plot import Axis, Point, scatter
@@ -33,13 +34,16 @@ MARK = (
 )
 
 
-def render_report(summary: Summary, spec: JobSpec, rows: Iterable[ReportRow]) -> str:
+def render_report(
+    summary: Summary, spec: JobSpec, rows: Iterable[ReportRow], terms: Mapping[str, Terms] | None = None
+) -> str:
     """The report of a job that has ended.
 
     Args:
         summary: How it ended.
         spec: What was asked.
         rows: Sampled items and failed ones, in input order. At most 48 pictures and 100 errors are shown.
+        terms: Of the models that were used, by name.
     """
     shown = list(rows)
     good = [row for row in shown if row.line.status == "succeeded"][:MAX_SAMPLES]
@@ -53,6 +57,7 @@ def render_report(summary: Summary, spec: JobSpec, rows: Iterable[ReportRow]) ->
             _plot([row.line for row in good]),
             cards(good, summary.counts.succeeded),
             failures(failed, summary.counts.failed),
+            _terms(terms or {}),
             "</main>",
             f"<footer>Triptych, {moment(summary.finished_at)}</footer>",
         )
@@ -112,6 +117,31 @@ def _tiles(summary: Summary, lines: Sequence[ResultLine]) -> str:
         for label, value, more in tiles
     )
     return f'<dl class="tiles">{"".join(cells)}</dl>'
+
+
+# -- the terms --------------------------------------------------------------------------------------
+def _terms(terms: Mapping[str, Terms]) -> str:
+    """Under which licences the models are, and whom to name."""
+    if not terms:
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{_term(label, parts)}</td></tr>"
+        for name, one in terms.items()
+        for label, parts in (
+            ("", (one.licence, one.note)),
+            ("data: ", one.data_sets),
+            ("attributions: ", one.attributions),
+        )
+        if any(parts)
+    )
+    return (
+        '<h2>Terms of the models <small>what their licences ask</small></h2><div class="panel wide errors">'
+        f"<table><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _term(label: str, parts: Sequence[str]) -> str:
+    return escape(label + "; ".join(part for part in parts if part))
 
 
 # -- the plot ---------------------------------------------------------------------------------------

@@ -19,6 +19,10 @@ IN_LINE = (
     *("width_px", "height_px", "bytes_in", "bytes_out", "bpp", "ratio"),
     *("measured", "psnr_db", "ms_ssim", "kept_original", "styles", "alpha", "beta"),
 )
+# Of a receipt that has a text: shown above the facts, or of no use to a reader.
+WITH_TEXT = ("text", "sound_text", "tags", "embedding", "score", "truncated", "language", "kind")
+SHOWN_TAGS = 8
+LIKELY = 0.3
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ def cards(rows: Sequence[ReportRow], succeeded: int) -> str:
 
 def _card(row: ReportRow) -> str:
     receipt = row.line.receipt or {}
-    rest = {name: value for name, value in receipt.items() if name not in IN_LINE and value != []}
+    shown = (*IN_LINE, *(WITH_TEXT if "text" in receipt else ()))
+    rest = {name: value for name, value in receipt.items() if name not in shown and value not in ([], None)}
     table = "".join(
         f"<tr><th>{escape(name)}</th><td>{escape(plain(value))}</td></tr>"
         for name, value in flat(rest).items()
@@ -53,8 +58,29 @@ def _card(row: ReportRow) -> str:
     facts = "".join(f"<li>{fact}</li>" for fact in _facts(row.line))
     return (
         f'<article class="card">{_pictures(row)}<h3>{escape(shown_name(row.line))}{_pixels(row.line)}</h3>'
-        f'<ul class="facts">{facts}</ul>{more}</article>'
+        f'{_words(receipt)}<ul class="facts">{facts}</ul>{more}</article>'
     )
+
+
+def _words(receipt: Mapping[str, Any]) -> str:
+    """A description, its tags below it."""
+    text = receipt.get("text")
+    if not isinstance(text, str):
+        return ""
+    language = escape(str(receipt.get("language", "")))
+    heard = receipt.get("sound_text")
+    said = "".join(f"<p>{escape(one)}</p>" for one in (text, heard) if isinstance(one, str) and one)
+    chips = "".join(f"<li>{escape(name)}</li>" for name in _named(receipt)[:SHOWN_TAGS])
+    listed = f'<ul class="tags">{chips}</ul>' if chips else ""
+    return f'<blockquote lang="{language}">{said}{listed}</blockquote>'
+
+
+def _named(receipt: Mapping[str, Any]) -> list[str]:
+    """Tags, and classes that are likely, by score."""
+    names = dict(receipt.get("tags") or {})
+    for kind in ("classes", "sounds"):
+        names.update({name: one for name, one in (receipt.get(kind) or {}).items() if one >= LIKELY})
+    return sorted(map(str, names), key=lambda name: -float(names[name]))
 
 
 def _pixels(line: ResultLine) -> str:
@@ -107,12 +133,21 @@ def _facts(line: ResultLine) -> list[str]:
         facts.append("<b>lossless</b>")
     if ms_ssim is not None:
         facts.append(f"MS-SSIM <b>{ms_ssim:.4f}</b>")
+    facts += _facts_of_text(line)
     if receipt.get("kept_original"):
         facts.append("<b>original kept</b>")
     if isinstance(styles := receipt.get("styles"), list):
         facts.append(f"in the style of <b>{escape(', '.join(map(str, styles)))}</b>")
         facts += [f"{name} <b>{plain(receipt[name])}</b>" for name in ("alpha", "beta") if name in receipt]
     return facts
+
+
+def _facts_of_text(line: ResultLine) -> list[str]:
+    """What is known of a description."""
+    receipt = line.receipt or {}
+    score = number(line, "score") if "text" in receipt else None
+    said = [] if score is None else [f"score <b>{score:.2f}</b>"]
+    return [*said, "<b>cut</b>"] if receipt.get("truncated") is True else said
 
 
 def failures(lines: Sequence[ResultLine], failed: int) -> str:

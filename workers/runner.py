@@ -2,6 +2,9 @@
 
     fetch (io threads) -> decode, infer, encode (this thread) -> store (io threads) -> one line an item
 
+Operations with `batch_items` get several items at once; whatever goes wrong with all of them together is
+tried item by item.
+
 An output is put only where nothing stands, with its receipt as metadata. Whoever finds it there adopts
 that receipt: a repeated shard redoes nothing, and a late worker never overwrites. No Celery in here.
 """
@@ -13,14 +16,14 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pipeline.core.errors import InputMissing, ObjectNotFound
 from pipeline.core.jobs import Item, JobSpec, ResultLine
 from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import Finish, Lease
 from pipeline.core.logs import bound, get_logger
-from pipeline.core.operation import Handler, ItemInput, ItemOutput, Operation
+from pipeline.core.operation import BatchHandler, Handler, ItemInput, ItemOutput, Operation
 from pipeline.core.params import merged_params
 from workers.outputs import Outputs
 from workers.pulse import Hand
@@ -28,6 +31,12 @@ from workers.retry import Fate, code_of, fate_of, message_of, patiently
 from workers.runtime import Runtime
 
 AHEAD = 2
+# Batches of items that are larger than that in the mean are not fetched ahead as a whole: they would fill the
+# memory.
+SMALL_BYTES = 4 * 2**20
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,22 +118,30 @@ class ShardRun:
         """One line an item, in order."""
         storing: deque[Future[ResultLine]] = deque()
         lines: list[ResultLine] = []
-        for item, fetched in self._fetched(items):
-            storing.append(self._one(item, fetched))
-            while len(storing) > AHEAD:
+        for batch in self._fetched(items):
+            storing.extend(self._several(batch) if len(batch) > 1 else [self._one(*batch[0])])
+            while len(storing) > max(AHEAD, len(batch)):
                 lines.append(storing.popleft().result())
             self._runtime.watchdog.progress()
         lines += [future.result() for future in storing]
         self._hand.native()
         return lines
 
-    def _fetched(self, items: Sequence[Item]) -> Iterator[tuple[Item, Future[Any]]]:
+    def _fetched(self, items: Sequence[Item]) -> Iterator[list[tuple[Item, Future[Any]]]]:
+        """Batches whose fetching has begun, while that of the next ones goes on.
+
+        The first batch is one item; while items are small, each may be twice as long as the one before.
+        """
         ahead: deque[tuple[Item, Future[Any]]] = deque()
-        for item in items:
-            ahead.append((item, self._runtime.io.submit(self._fetch, item)))
-            if len(ahead) > AHEAD:
-                yield ahead.popleft()
-        yield from ahead
+        waiting, size = deque(items), 1
+        while waiting or ahead:
+            while waiting and len(ahead) < max(AHEAD + 1, 2 * size):
+                item = waiting.popleft()
+                ahead.append((item, self._runtime.io.submit(self._fetch, item)))
+            batch = [ahead.popleft() for _ in range(min(size, len(ahead)))]
+            yield batch
+            if self._operation.batch_items > 1:
+                size = min(2 * size, self._operation.batch_items) if _are_small(batch) else 1
 
     def _fetch(self, item: Item) -> ResultLine | Fetched:
         """What the handler needs of the store, or the item's line if it has one already."""
@@ -149,6 +166,53 @@ class ShardRun:
             return patiently(lambda: self._runtime.store.get(key, max_bytes=limit), give_up=self._over)
         except ObjectNotFound:
             raise InputMissing(f"no object {key!r}") from None
+
+    def _several(self, batch: Sequence[tuple[Item, Future[Any]]]) -> list[Future[ResultLine]]:
+        """The same for several items, which the handler is given at once."""
+        lines: dict[int, Future[ResultLine]] = {}
+        given: list[tuple[Item, Fetched]] = []
+        for item, future in batch:
+            try:
+                found = future.result()
+            except Exception as error:  # noqa: BLE001 - as below
+                lines[item.index] = _done(self._failed(item, error))
+                continue
+            if isinstance(found, ResultLine):
+                lines[item.index] = _done(found)
+            elif self._hand.stopped:
+                lines[item.index] = _done(_line(item, "cancelled"))
+            else:
+                given.append((item, found))
+        for (item, found), outcome in zip(given, self._computed(given), strict=True):
+            lines[item.index] = self._settled(item, found, outcome)
+        return [lines[item.index] for item, _ in batch]
+
+    def _computed(self, given: Sequence[tuple[Item, Fetched]]) -> list[ItemOutput | Exception | None]:
+        """Outputs and errors; None for an item that has to be tried alone."""
+        if not given:
+            return []
+        items = [found.given for _, found in given]
+        try:
+            if self._operation.native:
+                indices = [item.index for item, _ in given]
+                patiently(lambda: self._hand.native(*indices), give_up=self._over)
+            outcomes = cast("BatchHandler", self._handler).run_batch(items)
+        except Exception as error:  # noqa: BLE001 - whose it is, is found out one by one
+            log.info("batch.failed", items=len(given), code=code_of(error), error=message_of(error))
+            return [None] * len(given)
+        return [
+            None if isinstance(one, Exception) and fate_of(one) is Fate.RETRY else one for one in outcomes
+        ]
+
+    def _settled(
+        self, item: Item, found: Fetched, outcome: ItemOutput | Exception | None
+    ) -> Future[ResultLine]:
+        if outcome is None:
+            return self._one(item, _done_with(found))
+        if isinstance(outcome, Exception):
+            with bound(item=item.index, custom_id=item.custom_id):
+                return _done(self._failed(item, outcome))
+        return self._runtime.io.submit(self._store, item, outcome, len(found.given.data), found.seconds)
 
     def _one(self, item: Item, fetched: Future[Any]) -> Future[ResultLine]:
         """Decodes, infers and encodes one item here, and hands the output to the io threads."""
@@ -197,7 +261,18 @@ def _line(item: Item, status: Any, **fields: Any) -> ResultLine:
     return ResultLine(index=item.index, custom_id=item.custom_id, status=status, input=item.input, **fields)
 
 
+def _are_small(batch: Sequence[tuple[Item, Future[Any]]]) -> bool:
+    """Whether the inputs of a batch that was run are small in the mean."""
+    found = [future.result() for _, future in batch if future.exception() is None]
+    sizes = [len(one.given.data) for one in found if isinstance(one, Fetched)]
+    return sum(sizes) <= SMALL_BYTES * len(batch)
+
+
 def _done(line: ResultLine) -> Future[ResultLine]:
-    future: Future[ResultLine] = Future()
-    future.set_result(line)
+    return _done_with(line)
+
+
+def _done_with(result: T) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(result)
     return future

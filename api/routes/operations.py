@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends
 from api.deps import ServicesDep, caller_of
 from api.errors import documented
 from api.schemas import OperationList, OperationOut
-from pipeline.core.artifact import built_in_digest
+from pipeline.core.artifact import built_in_digest, built_in_manifest
 from pipeline.core.errors import ArtifactNotFound, NotFound
 from pipeline.core.operation import Operation
 
@@ -39,10 +39,11 @@ def _known_to_workers(services: ServicesDep) -> set[str]:
 
 
 def _shown(operation: Operation, alive: set[str]) -> OperationOut:
-    artifacts = {}
+    artifacts, terms = {}, {}
     for name in operation.artifacts:
         try:
             artifacts[name] = built_in_digest(name)
+            terms[name] = built_in_manifest(name, artifacts[name]).terms
         except ArtifactNotFound:
             alive = set()  # a job that needs it would not be accepted
     return OperationOut(
@@ -51,5 +52,6 @@ def _shown(operation: Operation, alive: set[str]) -> OperationOut:
         params_schema=operation.params.model_json_schema(),
         result_schema=operation.result.model_json_schema(),
         artifacts=artifacts,
+        terms=terms,
         available=operation.name in alive,
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from api.deps import ServicesDep, StandingDep
-from api.errors import documented
+from api.deps import CallerDep, ServicesDep, StandingDep
+from api.errors import documented, request_id_of
 from api.outputs import attachment_name, output_of
 from api.pages import NDJSON, job_results, read_page
+from api.schemas import SearchOut, SearchRequest
+from api.search import search
 from pipeline.core.errors import JobNotFinished
 from pipeline.core.keys import JobKeys
 from pipeline.core.s3 import attachment
@@ -94,6 +96,14 @@ def get_output(
     return StreamingResponse(
         services.store.stream(key), headers=headers, media_type="application/octet-stream"
     )
+
+
+@router.post("/search", operation_id="searchJob", responses=documented(409, 413))
+async def search_job(
+    wanted: SearchRequest, job: StandingDep, services: ServicesDep, caller: CallerDep, http: Request
+) -> SearchOut:
+    """The items of a job described with `embedding` that are nearest to a text."""
+    return await search(services, caller, job, wanted, request_id_of(http))
 
 
 @router.get(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,19 @@ def built_in_directory(name: str) -> Path:
 def built_in_digest(name: str) -> str:
     """Digest of the artifact that ships with this package (no weights are read)."""
     return digest_of((built_in_directory(name) / MANIFEST).read_bytes())
+
+
+@lru_cache(maxsize=64)
+def built_in_manifest(name: str, digest: str) -> ArtifactManifest:
+    """The manifest of an artifact that ships with this package, current or older. No file is verified.
+
+    Raises:
+        ArtifactNotFound: This package ships none of that name and digest.
+    """
+    directory = built_in_versions(name).get(digest)
+    if directory is None:
+        raise ArtifactNotFound(f"artifact {name!r} {digest[:12]} is not built in")
+    return ArtifactManifest.model_validate_json((directory / MANIFEST).read_bytes())
 
 
 def built_in_versions(name: str) -> dict[str, Path]:

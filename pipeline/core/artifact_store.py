@@ -8,7 +8,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pipeline.core.artifact import MANIFEST, ArtifactManifest, digest_of, read_manifest
+from pipeline.core.artifact import (
+    MANIFEST,
+    ArtifactManifest,
+    built_in_manifest,
+    digest_of,
+    read_manifest,
+)
 from pipeline.core.errors import ArtifactCorrupt, ArtifactNotFound, ObjectExists, ObjectNotFound
 from pipeline.core.keys import ARTIFACTS, artifact_prefix
 from pipeline.core.storage import ObjectStore
@@ -84,6 +90,39 @@ def find_published(store: ObjectStore, names: str, digest_start: str) -> tuple[s
     raise ArtifactNotFound(
         f"the object store has no artifact {names}* whose digest begins with {digest_start}"
     )
+
+
+def newest_published(store: ObjectStore, name: str) -> str:
+    """Digest of the artifact of a name that was published last.
+
+    Raises:
+        ArtifactNotFound: The store has none of that name.
+    """
+    manifests = [info for info in store.list(f"{ARTIFACTS}{name}/") if info.key.endswith(f"/{MANIFEST}")]
+    if not manifests:
+        raise ArtifactNotFound(f"there is no artifact {name!r}, neither built in nor in the object store")
+    newest = max(manifests, key=lambda info: (info.last_modified, info.key))
+    return newest.key.removeprefix(ARTIFACTS).split("/")[1]
+
+
+def find_manifest(store: ObjectStore, name: str, digest: str) -> ArtifactManifest:
+    """An artifact's manifest, of a built-in one or of the store's. Its files are not looked at.
+
+    Raises:
+        ArtifactNotFound: There is none of that name and digest.
+        ArtifactCorrupt: What stands in the store is another one.
+    """
+    try:
+        return built_in_manifest(name, digest)
+    except ArtifactNotFound:
+        pass
+    try:
+        found = store.get(artifact_prefix(name, digest) + MANIFEST)
+    except ObjectNotFound as error:
+        raise ArtifactNotFound(f"no artifact {name!r} {digest[:12]}") from error
+    if digest_of(found) != digest:
+        raise ArtifactCorrupt(f"the manifest of {name!r} is not the one that its key names")
+    return ArtifactManifest.model_validate_json(found)
 
 
 def _fetch_into(store: ObjectStore, prefix: str, digest: str, directory: Path) -> None:

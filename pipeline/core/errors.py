@@ -6,13 +6,15 @@
     │ ├ UnsupportedFormat     UndecodableImage   ImageTooLarge      InputTooLarge
     │ ├ InputMissing          OutputExists       CorruptBitstream   UnknownOperation
     │ ├ TargetUnreachable     BodyTooLarge
-    │ └ UnusableObject        MaskMismatch
-    ├ AccessDenied            Unauthenticated, Forbidden
+    │ ├ UndecodableAudio      AudioTooLong       SilentAudio        UnsupportedByModel
+    │ └ UnusableObject        MaskMismatch      UnusableCheckpoint
+    ├ AccessDenied            Unauthenticated, Forbidden, TermsNotAllowed
     ├ NotFound                JobNotFound, UploadNotFound, ObjectNotFound, ArtifactNotFound
     ├ Conflict                IllegalTransition, JobNotFinished, IdempotencyMismatch, ObjectExists
-    ├ Transient (retryable)   StorageUnavailable, BrokerUnavailable, DeviceOutOfMemory
+    ├ Transient (retryable)   StorageUnavailable, BrokerUnavailable, DeviceOutOfMemory, EndpointUnavailable,
+    │                         SearchUnanswered
     └ Fault                   ours: ArtifactCorrupt, ProviderUnavailable, WorkerLost, InternalError,
-                              Undeliverable, ParityError
+                              Undeliverable, ParityError, EndpointRefused, ProgramMissing
 
 `code` is stable: it stands in result lines, problem documents and metrics. Nothing here knows HTTP or
 Celery; `api/errors.py` and `workers/retry.py` each hold one table. Third-party exceptions become one of
@@ -73,7 +75,7 @@ class UnknownOperation(InvalidInput):
 
 
 class UnsupportedFormat(InvalidInput):
-    """The bytes are none of the accepted image formats."""
+    """The bytes are none of the accepted formats."""
 
     code = "unsupported_format"
 
@@ -132,6 +134,36 @@ class MaskMismatch(InvalidInput):
     code = "mask_mismatch"
 
 
+class UndecodableAudio(InvalidInput):
+    """The sound is damaged, cut short or empty."""
+
+    code = "undecodable_audio"
+
+
+class AudioTooLong(InvalidInput):
+    """The sound is longer, or has more samples, than allowed."""
+
+    code = "audio_too_long"
+
+
+class SilentAudio(InvalidInput):
+    """There is nothing to hear in the sound."""
+
+    code = "silent_audio"
+
+
+class UnsupportedByModel(InvalidInput):
+    """The model that the job names cannot do that."""
+
+    code = "unsupported_by_model"
+
+
+class UnusableCheckpoint(InvalidInput):
+    """The folder is not a checkpoint that can be imported: of another model, incomplete or damaged."""
+
+    code = "unusable_checkpoint"
+
+
 class BodyTooLarge(InvalidInput):
     """The request body is over the limit."""
 
@@ -155,6 +187,12 @@ class Forbidden(AccessDenied):
     """This API key does not reach that key or place."""
 
     code = "forbidden"
+
+
+class TermsNotAllowed(AccessDenied):
+    """This installation does not allow a model under such terms."""
+
+    code = "terms_not_allowed"
 
 
 # -- what is not there ------------------------------------------------------------------------------
@@ -245,6 +283,18 @@ class DeviceOutOfMemory(Transient):
     code = "device_out_of_memory"
 
 
+class EndpointUnavailable(Transient):
+    """The remote model did not answer, or had too much to do."""
+
+    code = "endpoint_unavailable"
+
+
+class SearchUnanswered(Transient):
+    """No worker has answered the search in time."""
+
+    code = "search_unanswered"
+
+
 # -- our doing --------------------------------------------------------------------------------------
 class Fault(TriptychError):
     """A defect or a wrong set-up on our side."""
@@ -286,6 +336,18 @@ class ParityError(Fault):
     """An exported graph does not compute what the trained network computes."""
 
     code = "parity_error"
+
+
+class EndpointRefused(Fault):
+    """The remote model refused, or answered what nobody can read."""
+
+    code = "endpoint_refused"
+
+
+class ProgramMissing(Fault):
+    """A program that this needs is not installed on the worker."""
+
+    code = "program_missing"
 
 
 def leaves(root: type[TriptychError] = TriptychError) -> list[type[TriptychError]]:

@@ -1,6 +1,7 @@
 """The only place that makes or reads object keys.
 
 jobs/<id>/job.json  state.json  plan.json  summary.json  results.jsonl  errors.jsonl  report.html
+jobs/<id>/<name>.npy                  a list of numbers of every receipt, a row an item (embeddings)
 jobs/<id>/manifest/<plan>/<shard>.jsonl  results/<entry>.<result>.jsonl    outputs/...     previews/...
 active/<job id>                      a job that has not ended
 index/<owner>/<time, newest first>-<job id>   what `GET /v1/jobs` lists
@@ -59,6 +60,10 @@ class JobKeys:
     @property
     def errors(self) -> str:
         return f"{self.prefix}errors.jsonl"
+
+    def gathered(self, name: str) -> str:
+        """Where the numbers of that name in receipts are gathered."""
+        return f"{self.prefix}{name}.npy"
 
     @property
     def report(self) -> str:

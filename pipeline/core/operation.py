@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, cast
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.artifact import ArtifactManifest
+from pipeline.core.endpoint import Endpoint
 
 Json = Any  # whatever json.dumps takes
 Device = Literal["cpu", "cuda"]
@@ -30,11 +31,32 @@ class Params(BaseModel):
         """References to what an item with these params needs beside its input: see `core.references`."""
         return ()
 
+    def artifacts(self) -> tuple[str, ...] | None:
+        """Names of the artifacts that a step with these params needs; None: its operation's own."""
+        return None
+
 
 class Result(BaseModel):
     """Base of every operation's result: what stands under `receipt` in a result line."""
 
     model_config = ConfigDict(frozen=True)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What an installation has for a step.
+
+    Attributes:
+        manifests: Of the artifacts that its job pins, by name.
+        endpoint: The remote model, where one is set up.
+    """
+
+    manifests: Mapping[str, ArtifactManifest]
+    endpoint: Endpoint | None = None
+
+
+# What is wrong with params, as the name of a param and a sentence, given what is installed.
+Check = Callable[[Params, Installed], Sequence[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -47,12 +69,18 @@ class Operation:
         params: Type of the params of a step.
         result: Type of the receipt of an item.
         handler: "module:Class" of the `Handler`; only workers import it.
-        artifacts: Names of the artifacts whose digests a job pins when it is accepted.
+        artifacts: Names of the artifacts whose digests a job pins when it is accepted, unless its params
+        choose
+            others.
         output_extension: Extension of the output object, with its dot; None when all of the result is
             in the receipt. A handler may choose another one for an item.
         seconds_per_item_hint: Expected seconds an item on one core; sizes the first shards only.
         native: Whether the handler runs native code on user bytes, so that an item may kill its process.
         reads_input: Whether the handler wants the input object's bytes; else they are not fetched.
+        batch_items: How many items a `BatchHandler` is given at once, at most.
+        gathers: Name of a list of numbers in receipts. When a job ends, they become the rows of
+            `jobs/<id>/<name>.npy`, a row an item.
+        check: Says at submission what nothing installed can fulfil; None: valid params are enough.
     """
 
     name: str
@@ -65,6 +93,14 @@ class Operation:
     seconds_per_item_hint: float = 0.2
     native: bool = True
     reads_input: bool = True
+    batch_items: int = 1
+    gathers: str | None = None
+    check: Check | None = None
+
+    def needs(self, params: Params) -> tuple[str, ...]:
+        """Names of the artifacts that a step with these params runs with."""
+        chosen = params.artifacts()
+        return self.artifacts if chosen is None else chosen
 
 
 @dataclass(frozen=True)
@@ -74,6 +110,7 @@ class Limits:
     max_bytes: int = 512 * 2**20
     max_pixels: int = 100_000_000
     max_frames: int = 1_000
+    max_audio_s: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +163,7 @@ class HandlerContext:
         find_artifact: Finds the artifact that wrote a file by the first half of its digest, hex; raises
             ArtifactNotFound. None: only what is built in can be found.
         memo: Shared with other workers; None where there is no store.
+        endpoint: A remote model, where one is set up.
     """
 
     device: Device
@@ -134,6 +172,7 @@ class HandlerContext:
     device_index: int = 0
     find_artifact: Callable[[str], LoadedArtifact] | None = None
     memo: Memo | None = None
+    endpoint: Endpoint | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +245,19 @@ class Handler(Protocol):
         Raises:
             InvalidInput: The item is at fault (it fails, its job goes on).
             Transient: Worth another try.
+        """
+
+
+class BatchHandler(Handler, Protocol):
+    """A handler that is faster on several items at once; its operation has `batch_items` above 1."""
+
+    def run_batch(self, items: Sequence[ItemInput]) -> list[ItemOutput | Exception]:
+        """An output or an error for each item, in order; one item never fails another.
+
+        Each must be what `run` gives for the item alone.
+
+        Raises:
+            Transient: The whole is worth another try, item by item.
         """
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.core.endpoint import Endpoint
 from pipeline.core.operation import Limits
 
 
@@ -60,6 +61,17 @@ class Settings(BaseSettings):
     max_pixels: int = Field(100_000_000, ge=1)
     max_frames: int = Field(1_000, ge=1)
 
+    max_audio_s: float = Field(600, gt=0, le=86_400, description="the longest sound")
+
+    # Whose models may be used, and a remote one
+    allow_terms: str = Field("", description="comma-separated licences of models that may run; empty: any")
+    endpoint_url: str | None = Field(None, description="an OpenAI-compatible API, e.g. https://host/v1")
+    endpoint_model: str = Field("", description="the model's name there")
+    endpoint_key: SecretStr = SecretStr("")
+    endpoint_private: bool = Field(False, description="that host may be private or this machine, over http")
+    endpoint_languages: str = Field("en,zh", description="comma-separated; what that model writes")
+    endpoint_timeout_s: float = Field(60, gt=0, le=600)
+
     # Ledger
     lease_s: float = Field(20, gt=0, description="a running shard's first lease; doubles with each attempt")
     lease_max_s: float = Field(300, gt=0)
@@ -85,7 +97,25 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.max_input_bytes, self.max_pixels, self.max_frames)
+        return Limits(self.max_input_bytes, self.max_pixels, self.max_frames, self.max_audio_s)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The remote model, where one is set up; `load_settings` has checked it."""
+        if not self.endpoint_url:
+            return None
+        return Endpoint(
+            self.endpoint_url.rstrip("/"),
+            self.endpoint_model,
+            self.endpoint_key.get_secret_value(),
+            private=self.endpoint_private,
+            languages=tuple(_parts(self.endpoint_languages)),
+            timeout_s=self.endpoint_timeout_s,
+        )
+
+    @property
+    def allowed_terms(self) -> list[str]:
+        return _parts(self.allow_terms)
 
     @property
     def threads(self) -> int:
@@ -96,7 +126,11 @@ class Settings(BaseSettings):
 
     @property
     def extra_operation_modules(self) -> list[str]:
-        return [name.strip() for name in self.extra_operations.split(",") if name.strip()]
+        return _parts(self.extra_operations)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -116,4 +150,10 @@ def load_settings(**overrides: object) -> Settings:
             f"TRIPTYCH_VISIBILITY_TIMEOUT_S: {settings.visibility_timeout_s} must be above "
             f"TRIPTYCH_LEASE_MAX_S ({settings.lease_max_s:g})"
         )
+    try:
+        endpoint = settings.endpoint
+    except ValueError as error:
+        raise SettingsError(f"TRIPTYCH_ENDPOINT_URL: {error}") from None
+    if endpoint is not None and not endpoint.model:
+        raise SettingsError("TRIPTYCH_ENDPOINT_MODEL: name the model that TRIPTYCH_ENDPOINT_URL is to use")
     return settings

@@ -11,9 +11,15 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.core.errors import UnknownOperation
 from pipeline.core.operation import Operation
-from pipeline.operations import compress, decompress, stylize
+from pipeline.operations import compress, decompress, describe, search, stylize
 
-ALL: tuple[Operation, ...] = (compress.OPERATION, decompress.OPERATION, stylize.OPERATION)
+ALL: tuple[Operation, ...] = (
+    compress.OPERATION,
+    decompress.OPERATION,
+    stylize.OPERATION,
+    describe.OPERATION,
+    search.OPERATION,
+)
 
 
 class Registry:

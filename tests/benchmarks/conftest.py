@@ -52,7 +52,7 @@ def cpu_of(fleet: Fleet, servers: Mapping[str, int] = MappingProxyType({})) -> d
 def facts() -> None:
     """Says once where these numbers come from."""
     print(f"\nmachine: {machine()}")
-    for name in ("compression", "stylization"):
+    for name in ("compression", "stylization", "description"):
         print(f"{name} artifact: {built_in_digest(name)}")
 
 

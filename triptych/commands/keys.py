@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from triptych.cli import FAILED, CommandError
+from triptych.commands.store import PLACE, own_store
 
 if TYPE_CHECKING:
     from pipeline.core.s3 import S3ObjectStore
 
 DESCRIPTION = (
-    "Make, list and revoke API keys. The object store is the one of TRIPTYCH_S3_URL, TRIPTYCH_S3_ACCESS_KEY, "
-    "TRIPTYCH_S3_SECRET_KEY and TRIPTYCH_S3_BUCKET, or else that of the running `triptych up`. A server asks "
-    "for keys when it is started with TRIPTYCH_AUTH=true."
+    f"Make, list and revoke API keys. {PLACE} A server asks for keys when it is started with "
+    "TRIPTYCH_AUTH=true."
 )
 
 
 def main(arguments: list[str]) -> int:
     """Makes, lists or revokes keys."""
     options = _parser().parse_args(arguments)
-    store = _store()
+    store = own_store("triptych keys")
     from pipeline.core.errors import InvalidInput, TriptychError  # noqa: PLC0415 - after the extra was checked
 
     try:
@@ -59,23 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     for verb in verbs.choices.values():
         verb.add_argument("--json", action="store_true", help="print JSON, for programs")
     return parser
-
-
-def _store() -> S3ObjectStore:
-    try:
-        from pipeline.core.s3 import make_store  # noqa: PLC0415 - the client has no S3 SDK
-        from pipeline.core.settings import SettingsError, load_settings  # noqa: PLC0415
-    except ImportError as error:
-        raise CommandError(f"`triptych keys` needs pip install 'triptych[core]' ({error})") from error
-    from triptych.stack.place import running_environment  # noqa: PLC0415 - POSIX only
-
-    found = {} if "TRIPTYCH_S3_URL" in os.environ else running_environment() or {}
-    given = {name.removeprefix("TRIPTYCH_").lower(): value for name, value in found.items()}
-    try:
-        settings = load_settings(**{name: value for name, value in given.items() if name.startswith("s3_")})
-    except SettingsError as error:
-        raise CommandError(str(error)) from error
-    return make_store(settings)
 
 
 def _create(store: S3ObjectStore, options: argparse.Namespace) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 
 from triptych.commands.connect import add_server, connect, pick
 from triptych.commands.params import add_params
+from triptych.models import ModelTerms
 
 
 def main(arguments: list[str]) -> int:
@@ -30,4 +31,14 @@ def main(arguments: list[str]) -> int:
         params = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
         add_params(params, operations[0])
         print(params.format_help().rstrip())
+        for name, terms in operations[0].terms.items():
+            print(_terms(name, terms))
     return 0
+
+
+def _terms(name: str, terms: ModelTerms) -> str:
+    """What a user must know before shipping what a model made."""
+    lines = [f"\nmodel {name}: {terms.licence}", terms.note]
+    lines += [f"  data: {one}" for one in terms.data_sets]
+    lines += [f"  attribution: {one}" for one in terms.attributions]
+    return "\n".join(line for line in lines if line)

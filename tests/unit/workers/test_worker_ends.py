@@ -25,7 +25,7 @@ KEYS = JobKeys(JOB)
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page has tests of its own."""
-    monkeypatch.setattr("workers.finalise.render_report", lambda summary, spec, rows: f"{list(rows)}")
+    monkeypatch.setattr("workers.finalise.render_report", lambda summary, spec, rows, terms: f"{list(rows)}")
 
 
 def items(bench: Bench, count: int) -> list[Item]:

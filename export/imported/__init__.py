@@ -1,0 +1,1 @@
+"""Other people's describing models: from a checkpoint folder to an artifact that a worker runs."""
