@@ -2,7 +2,7 @@
 
 python -m export compression --checkpoint FILE --out DIR --photos DIR [--dev DIR]
 python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE]
-python -m export description --checkpoint FILE --out DIR --weights DIR [--record FILE] [--publish DIR]
+python -m export description --checkpoint FILE --out DIR --weights DIR [--record FILE]
 python -m export gallery --out DIR
 """
 
@@ -16,7 +16,7 @@ import torch
 
 from export.card import write_card
 from export.compression import export_compression
-from export.description import export_description, publish_checkpoint
+from export.description import export_description
 from export.gallery import write_gallery
 from export.stylization import export_stylization
 from pipeline.training.photos import load_photos
@@ -51,8 +51,6 @@ def _stylization(given: argparse.Namespace) -> str:
 
 
 def _description(given: argparse.Namespace) -> str:
-    if given.publish:
-        publish_checkpoint(given.checkpoint, given.publish)
     return export_description(given.checkpoint, given.out, given.weights, record=given.record)
 
 
@@ -74,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
             "--checkpoint",
             type=Path,
             required=True,
-            help=".pt, .safetensors (or a style artifact)",
+            help=".pt, .safetensors (an artifact, but of compression)",
         )
     for model in (compression, stylization, description, gallery):
         model.add_argument("--out", type=Path, required=True, help="the directory to write to")
@@ -88,7 +86,6 @@ def _parser() -> argparse.ArgumentParser:
         "--weights", type=Path, required=True, help="holds yamnet_quant and mobilenet_v2_quant (class names)"
     )
     description.add_argument("--record", type=Path, help="the training's record.jsonl, for its last marks")
-    description.add_argument("--publish", type=Path, help="also write a checkpoint here, to train on from")
     return parser
 
 

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from export.description_card import write_card
@@ -19,8 +18,7 @@ from pipeline.core.artifact import Terms
 from pipeline.models.description.graphs import LOOKING_LAYERS
 from pipeline.models.description.model import IMAGE_TOKENS, DescriptionModel
 from pipeline.models.description.shape import LANGUAGES, SPECIAL_TOKENS, Shape
-from pipeline.training.description_checkpoint import FACTS, load_description
-from pipeline.training.description_data import TABLES
+from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.tflite_weights import load_yamnet, read_labels
 
@@ -61,7 +59,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
     """Writes the artifact.
 
     Args:
-        checkpoint: `.pt` or `.safetensors`, with `tokenizer.json` and `names.json` beside it.
+        checkpoint: `.pt` or `.safetensors`, with `tokenizer.json` and `names.json` beside it, or an artifact.
         out: The artifact's directory; files of the same names are replaced.
         weights: Folder of the published weights: yamnet_quant, mobilenet_v2_quant (for its class names).
         record: The training's `record.jsonl`, whose last line has the dev marks for the manifest.
@@ -84,8 +82,8 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
     save(stored, out / FILE)
     floats = {name: weight.floats() for name, weight in stored.items()}
     graphs, parity = export_graphs(graph_files(model, image, audio), floats, out)
-    shutil.copyfile(checkpoint.parent / "tokenizer.json", out / "tokenizer.json")
-    _write_names(checkpoint.parent / "names.json", weights, out / "names.json")
+    shutil.copyfile(tables_of(checkpoint) / "tokenizer.json", out / "tokenizer.json")
+    _write_names(tables_of(checkpoint) / "names.json", weights, out / "names.json")
     licence = weights / "LICENSES" / "tflite-support.Apache-2.0.txt"
     if licence.exists():  # both encoders' weights are Apache-2.0, which wants its text along
         shutil.copyfile(licence, out / "LICENSE-encoders.txt")
@@ -124,18 +122,6 @@ def load_model(checkpoint: Path) -> DescriptionModel:
     model = DescriptionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])
     return model.eval()
-
-
-def publish_checkpoint(checkpoint: Path, folder: Path) -> None:
-    """Writes a checkpoint's averaged weights in the small form, with its tables: to train on from."""
-    saved = load_description(checkpoint)
-    facts = json.dumps({name: saved[name] for name in ("shape", "step", "cpu_seconds")})
-    stored = store(load_model(checkpoint), "", trained_weight)
-    stored[FACTS] = Stored(np.frombuffer(facts.encode(), np.uint8))
-    folder.mkdir(parents=True, exist_ok=True)
-    save(stored, folder / "checkpoint.npz")
-    for name in TABLES:
-        shutil.copyfile(checkpoint.parent / name, folder / name)
 
 
 def trained_weight(name: str, value: Tensor) -> Stored:

@@ -34,7 +34,7 @@ from pipeline.models.description.graphs import LOOKING_LAYERS, AttentionGraph
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, PAD, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
-from pipeline.training.description_checkpoint import load_description
+from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.description_data import TABLES, load_data
 from pipeline.training.description_judge import Judge, decoded, search_texts, tokens_of
 from pipeline.training.description_sheet import marks_line, plot_marks
@@ -85,7 +85,7 @@ class Run:
         self.recipe = recipe
         saved = load_description(recipe.resume) if recipe.resume else None
         if recipe.resume:
-            _take_tables(recipe.resume.parent, recipe.out)
+            _take_tables(tables_of(recipe.resume), recipe.out)
         self.data = load_data(
             recipe.data, recipe.cache, recipe.out, views=recipe.views, sound_views=recipe.sound_views
         )

@@ -1,28 +1,46 @@
-"""Checkpoints of the describing model: `.pt` and `.safetensors` as everywhere, and a small `.npz`.
+"""Checkpoints of the describing model: files as everywhere, and the artifact itself.
 
-The small one holds the averaged weights as the artifact does (whole numbers and a scale a channel, deflated):
-a third of what float16 takes. It is what the repository keeps: training goes on from it within a few steps.
+The artifact holds the averaged weights as whole numbers and a scale a channel: training goes on from them
+within a few steps, so the repository keeps no second copy.
 """
 
 from __future__ import annotations
 
-import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from pipeline.core.artifact import read_manifest
 from pipeline.inference.stored_weights import read_weights
 from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.description.shape import Shape
 
-FACTS = "facts"  # of an .npz: JSON with shape, step and cpu_seconds, as bytes
+_FROZEN = ("image_encoder.", "audio_encoder.")  # published weights, never trained
 
 
 def load_description(path: Path) -> dict[str, Any]:
-    """Reads any of the three: "shape" (dict), "model" (state dict), "step" and "cpu_seconds"."""
-    if path.suffix != ".npz":
+    """Reads a checkpoint (`.pt`, `.safetensors`) or an artifact's directory.
+
+    Returns:
+        "shape" (dict), "model" (state dict, float32), "step" and "cpu_seconds".
+
+    Raises:
+        ArtifactCorrupt: A file of the artifact does not match its digest.
+    """
+    if not path.is_dir():
         return load_checkpoint(path)
-    weights = read_weights(path)
-    facts = json.loads(weights.pop(FACTS).astype(np.uint8).tobytes())
-    return {"model": {name: torch.from_numpy(array) for name, array in weights.items()}, **facts}
+    manifest = read_manifest(path)
+    config, stored = manifest.config, read_weights(path / manifest.files["weights"].name)
+    return {
+        "shape": {field.name: config[field.name] for field in fields(Shape)},
+        "model": {n: torch.from_numpy(array) for n, array in stored.items() if not n.startswith(_FROZEN)},
+        "step": config["training_steps"],
+        "cpu_seconds": 3600 * config["training_cpu_hours"],
+    }
+
+
+def tables_of(path: Path) -> Path:
+    """The directory with the tokenizer and the names that belong to a checkpoint or an artifact."""
+    return path if path.is_dir() else path.parent

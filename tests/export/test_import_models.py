@@ -104,7 +104,8 @@ def test_tokens_equal_alone_and_in_batches(imported: Imported) -> None:
     prompt = imported.prompt()
     alone = [imported.found(prompt, [i])[0] for i in range(3)]
     assert alone == [
-        imported.adapter.tokens_of_torch(imported.checkpoint, [(picture, prompt)], MOST)[0] for picture in PICTURES
+        imported.adapter.tokens_of_torch(imported.checkpoint, [(picture, prompt)], MOST)[0]
+        for picture in PICTURES
     ]
     assert alone == imported.torch([prompt] * 3)  # of several grids: the library pads tiles and tokens
     assert alone == imported.found(prompt, [0, 1, 2])
@@ -143,7 +144,9 @@ def test_beams(imported: Imported) -> None:
     """More beams never find what is less likely here, and a row's texts are its own."""
     prompt = imported.prompt()
     greedy, wide = imported.written(prompt, [0, 1, 2]), imported.written(prompt, [0, 1, 2], beams=3)
-    assert [one.tokens for one in wide] == [imported.written(prompt, [i], beams=3)[0].tokens for i in range(3)]
+    assert [one.tokens for one in wide] == [
+        imported.written(prompt, [i], beams=3)[0].tokens for i in range(3)
+    ]
     assert sum(one.score for one in wide) >= sum(one.score for one in greedy)
     assert all(np.isfinite(one.score) and one.score < 0 for one in wide)
 
