@@ -109,9 +109,12 @@ CHANGES: dict[str, tuple[Change, str]] = {
         edit_weights(lambda weights: weights.update({"more": torch.zeros(2)})),
         "does not know: more",
     ),
-    "weight reshaped": (edit_weights(reshape_weight), "shape|size mismatch"),
+    "weight reshaped": (edit_weights(reshape_weight), r"other shapes than the config says: .*post_layernorm"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json is missing"),
-    "tokenizer cut": (lambda folder: (folder / "tokenizer.json").write_text('{"version"'), "cannot be loaded"),
+    "tokenizer cut": (
+        lambda folder: (folder / "tokenizer.json").write_text('{"version"'),
+        "cannot be loaded",
+    ),
     "no preprocessor": (
         lambda folder: (folder / "preprocessor_config.json").unlink(),
         r"preprocessor_config\.json is missing",
@@ -154,7 +157,10 @@ def test_florence_2_of_other_rules(tmp_path: Path) -> None:
         (lambda folder: (folder / "chat_template.json").unlink(), "chat_template.json is missing"),
         (edit_json("chat_template.json", chat_template="{{ nothing.at.all }}"), "template"),
         (edit_json("chat_template.json", chat_template="<image>"), "no place for one picture"),
-        (edit_json("preprocessor_config.json", max_image_size={"longest_edge": 16}), "tiles must be of 32 px"),
+        (
+            edit_json("preprocessor_config.json", max_image_size={"longest_edge": 16}),
+            "tiles must be of 32 px",
+        ),
     ],
 )
 def test_smolvlm(tmp_path: Path, change: Change, match: str) -> None:
@@ -197,7 +203,9 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "manifest.json" in capsys.readouterr().err
 
 
-def test_command_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_names_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without transformers the command says what to install."""
     import sys  # noqa: PLC0415
 
