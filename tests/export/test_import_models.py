@@ -1,4 +1,4 @@
-"""Imported models write what the library writes, token for token: tiny checkpoints by the real import path."""
+"""Imported models write what the library writes, token for token: tiny ones, by the real import path."""
 
 from __future__ import annotations
 
