@@ -38,7 +38,7 @@ from pipeline.operations.search import OPERATION
 
 log = get_logger(__name__)
 
-WAIT_S = 30.0
+WAIT_S = 20.0  # clients give up on an answer after 30
 POLL_S = 0.03
 EMBEDDING = "embedding"
 

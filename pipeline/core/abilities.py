@@ -15,7 +15,7 @@ from pipeline.core.artifact import ArtifactManifest
 from pipeline.core.errors import UnsupportedByModel
 
 Preset = Literal["caption", "alt_text", "detailed", "keywords", "title"]
-InputKind = Literal["image", "sound", "image+sound", "text"]
+InputKind = Literal["image", "sound", "image+sound"]
 ABILITIES, ENGINE = "abilities", "engine"
 
 
@@ -25,13 +25,15 @@ class Abilities(BaseModel):
     Attributes:
         languages: What it writes, by ISO 639-1 code.
         presets: Kinds of text.
-        inputs: What it takes at once; "text" is a prompt alone.
-        prompt: Whether it follows a user's own words.
+        inputs: What it takes.
+        prompt: Whether it follows a user's own words, beside an input.
         max_tokens: The longest text that it writes.
         max_beams: 1 where it decodes greedily only.
         tags: Whether it scores words for an input.
         embedding: Whether it gives vectors that can be searched by text.
         attention: Whether it says where it looked for each word.
+        enough_px: Pictures whose sides have so many pixels lose nothing that the model would see; None: it
+            wants them whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +47,7 @@ class Abilities(BaseModel):
     tags: bool = False
     embedding: bool = False
     attention: bool = False
+    enough_px: int | None = None
 
 
 def abilities_of(manifest: ArtifactManifest) -> Abilities:
@@ -72,4 +75,5 @@ def _built_in(config: dict[str, Any]) -> dict[str, Any]:
         "tags": True,
         "embedding": True,
         "attention": True,
+        "enough_px": 480,  # twice the sides that it sees
     }

@@ -46,13 +46,14 @@ class DecodedImage:
     """A picture, upright and in sRGB (or, when that was asked for, in the space of its own profile).
 
     Attributes:
-        pixels: uint8 (H, W, 3), RGB, C-contiguous, read-only.
+        pixels: uint8 (H, W, 3), RGB, C-contiguous, read-only; fewer than the source's where that was asked
+            for.
         alpha: uint8 (H, W), 0 transparent to 255 opaque, not premultiplied; None when all is opaque.
         is_grey: The source stores one channel; the three planes of `pixels` are equal.
         icc_profile: The source's own profile as embedded, also where `pixels` are no longer in it.
         format: "jpeg", "png", "webp", "tiff", "bmp", "gif", "avif" or "tri".
-        width_px: Width, upright.
-        height_px: Height, upright.
+        width_px: Width of the source, upright.
+        height_px: Height of the source, upright.
         frames: Frames or pages of the source; `pixels` are the first.
         bits: 8 or 16: what the source stores a channel in (9 to 16 count as 16).
         notes: Sentences on what was forgiven, for the receipt.
@@ -74,7 +75,9 @@ class DecodedImage:
     exif: bytes | None = None
 
 
-def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> DecodedImage:
+def decode_image(
+    data: bytes, limits: Limits, *, keep_profile: bool = False, least_side_px: int | None = None
+) -> DecodedImage:
     """Decodes the first frame of an image file; of `.tri` files `pipeline/inference/images.py` takes care.
 
     Args:
@@ -82,6 +85,8 @@ def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> 
         limits: Caps, checked before any pixel is decoded.
         keep_profile: Leave colour and grey values in the space of their profile, where it has one that
             works. CMYK and CIELAB become sRGB all the same.
+        least_side_px: Sides of so many pixels are enough: a JPEG may be decoded at a half, a quarter or an
+            eighth of its size, which is ten times faster for a photo of 12 megapixels.
 
     Raises:
         InputTooLarge: More bytes than `limits.max_bytes`.
@@ -101,8 +106,11 @@ def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> 
     _check_limits(image, data, frames, limits)
     icc_profile, exif = image.info.get("icc_profile") or None, exif_of(image)
     with translated(image_format):
+        full = _reduce(image, least_side_px)
         image.load()
         upright, exif_note = _turn_upright(image)
+        if full is not None and upright.size != image.size:
+            full = full[::-1]
         del image
         colour, alpha = split_alpha(upright, bits, is_grey=is_grey)
         del upright  # at 100 MP each of these holds 400 MB
@@ -119,8 +127,8 @@ def decode_image(data: bytes, limits: Limits, *, keep_profile: bool = False) -> 
         is_grey=is_grey,
         icc_profile=icc_profile,
         format=image_format,
-        width_px=pixels.shape[1],
-        height_px=pixels.shape[0],
+        width_px=full[0] if full else pixels.shape[1],
+        height_px=full[1] if full else pixels.shape[0],
         frames=frames,
         bits=8 if bits <= 8 else 16,
         notes=tuple(note for note in (exif_note, profile_note) if note),
@@ -145,6 +153,15 @@ def _check_limits(image: ImageFile, data: bytes, frames: int, limits: Limits) ->
         tile_pixels = image.tag_v2.get(_TAG_TILE_WIDTH, 1) * image.tag_v2.get(_TAG_TILE_LENGTH, 1)
         if not isinstance(tile_pixels, int) or tile_pixels > limits.max_pixels:
             raise UndecodableImage("the TIFF file has tiles of an absurd size")
+
+
+def _reduce(image: ImageFile, least_side_px: int | None) -> tuple[int, int] | None:
+    """Has a JPEG decoded smaller, by its own blocks; returns its full size if so."""
+    size = image.size
+    if image.format != "JPEG" or least_side_px is None:
+        return None
+    image.draft(None, (least_side_px, least_side_px))  # never below that  # type: ignore[arg-type]
+    return None if image.size == size else size
 
 
 def _turn_upright(image: ImageFile) -> tuple[Image.Image, str | None]:

@@ -109,8 +109,6 @@ class BuiltInEngine:
 
 def _refusal(question: Question) -> UnsupportedByModel | None:
     """What this model cannot do with an input of this kind; the rest is refused at submission."""
-    if question.kind == "text":
-        return UnsupportedByModel("the built-in model needs a picture or a sound")
     if question.kind == "sound" and question.attention:
         return UnsupportedByModel("attention is shown on a picture; this input is a sound")
     return None

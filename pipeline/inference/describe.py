@@ -12,7 +12,13 @@ from PIL import Image
 
 from pipeline.audio.decode import ACCEPTED as SOUNDS
 from pipeline.audio.decode import DecodedSound, decode_sound, sniff_sound
-from pipeline.core.errors import InvalidInput, InvalidParams, UnsupportedFormat, UnusableObject
+from pipeline.core.errors import (
+    InvalidInput,
+    InvalidParams,
+    UnsupportedByModel,
+    UnsupportedFormat,
+    UnusableObject,
+)
 from pipeline.core.operation import HandlerContext, ItemInput, ItemOutput
 from pipeline.imaging.decode import DecodedImage
 from pipeline.imaging.encode import preview
@@ -97,7 +103,7 @@ class Describer:
         wrong = [f"{name}: {sentence}" for name, sentence in unsupported(params, engine.abilities)]
         if wrong:
             raise InvalidParams("; ".join(wrong))
-        image, sound = self._inputs(item, params)
+        image, sound = self._inputs(item, params, engine.abilities.enough_px)
         question = Question(
             picture=None if image is None else engine.prepare(image.pixels),
             samples=None if sound is None else sound.samples,
@@ -108,10 +114,16 @@ class Describer:
             beams=params.beams,
             attention=params.write == "attention",
         )
+        if question.kind not in engine.abilities.inputs:
+            takes = ", ".join(engine.abilities.inputs)
+            raise UnsupportedByModel(
+                f"the model {params.model!r} takes {takes}; this item is {question.kind}"
+            )
         shown, previews = None, {}
         if image is not None:
             if params.write == "attention":
-                shown = resized(image.pixels, size_within((image.width_px, image.height_px), _SHOWN_PX))
+                height, width = image.pixels.shape[:2]
+                shown = resized(image.pixels, size_within((width, height), _SHOWN_PX))
             if item.sample:
                 previews["before"] = preview(image.pixels)
         watch.lap("read")
@@ -129,7 +141,7 @@ class Describer:
         )
 
     def _inputs(
-        self, item: ItemInput, params: DescribeParams
+        self, item: ItemInput, params: DescribeParams, enough_px: int | None
     ) -> tuple[DecodedImage | None, DecodedSound | None]:
         """The item's picture and sound, told apart by their first bytes."""
         limits = self._context.limits
@@ -138,7 +150,8 @@ class Describer:
                 raise InvalidInput("the input is a sound itself; `audio` goes with a picture")
             return None, decode_sound(item.data, limits)
         try:
-            image = _over_white(self._images.read(item.data))
+            least_px = None if enough_px is None else max(enough_px, _SHOWN_PX)
+            image = _over_white(self._images.read(item.data, least_side_px=least_px))
         except UnsupportedFormat as error:
             raise UnsupportedFormat(error.message.replace(IMAGES, f"{IMAGES}; {SOUNDS}")) from error
         if params.audio is None:
@@ -253,8 +266,9 @@ def _over_white(image: DecodedImage) -> DecodedImage:
     """What people see of a transparent picture on a page."""
     if image.alpha is None:
         return image
-    page = Image.new("RGB", (image.width_px, image.height_px), "white")
-    page.paste(Image.fromarray(image.pixels), mask=Image.fromarray(image.alpha))
+    picture = Image.fromarray(image.pixels)
+    page = Image.new("RGB", picture.size, "white")
+    page.paste(picture, mask=Image.fromarray(image.alpha))
     return replace(image, pixels=np.asarray(page), alpha=None)
 
 

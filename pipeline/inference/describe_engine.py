@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """One item for a model.
+    """One item for a model: a picture, a sound, or both.
 
     Attributes:
         picture: What the model's own `prepare` gave.
@@ -44,7 +44,7 @@ class Question:
     @property
     def kind(self) -> InputKind:
         if self.picture is None:
-            return "text" if self.samples is None else "sound"
+            return "sound"
         return "image" if self.samples is None else "image+sound"
 
 

@@ -39,19 +39,22 @@ class Images:
         self._limits = context.limits
         self._codecs = codecs or Codecs(context)
 
-    def read(self, data: bytes, *, keep_profile: bool = False) -> DecodedImage:
+    def read(
+        self, data: bytes, *, keep_profile: bool = False, least_side_px: int | None = None
+    ) -> DecodedImage:
         """Decodes an image of any accepted format, `.tri` included.
 
         Args:
             data: The whole file.
             keep_profile: As for `decode_image`.
+            least_side_px: The same.
 
         Raises:
             InvalidInput: As `decode_image`; CorruptBitstream for a damaged .tri file.
             ArtifactNotFound: Nobody has the model that wrote the .tri file.
         """
         if not is_tri(data):
-            return decode_image(data, self._limits, keep_profile=keep_profile)
+            return decode_image(data, self._limits, keep_profile=keep_profile, least_side_px=least_side_px)
         image = decoded(parse_within(data, self._limits), self._codecs)
         return image if keep_profile or image.space is None else in_srgb(image)
 

@@ -21,9 +21,8 @@ from pipeline.imaging.encode import encode_image
 from pipeline.imaging.resize import resized, size_within
 from pipeline.inference.describe_engine import Answer, Floats, Pixels, Question
 from pipeline.inference.guarded_http import GuardedClient
-from pipeline.operations.describe import ALT_TEXT_CHARACTERS, remote_abilities
+from pipeline.operations.describe import ALT_TEXT_CHARACTERS, REMOTE_SIDE_PX, remote_abilities
 
-SIDE_PX = 1024
 _LEAST_PX = 28  # what vision models with patches of 14 need; smaller pictures are enlarged
 _AT_ONCE = 8
 _JPEG_QUALITY = 90
@@ -68,7 +67,7 @@ class RemoteEngine:
 
     def prepare(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
-        size = size_within((width, height), SIDE_PX)
+        size = size_within((width, height), REMOTE_SIDE_PX)
         return resized(pixels, (max(size[0], _LEAST_PX), max(size[1], _LEAST_PX)))
 
     def describe(self, questions: Sequence[Question]) -> list[Answer | Exception]:

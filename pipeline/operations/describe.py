@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from pipeline.core.abilities import Abilities, Preset, abilities_of
+from pipeline.core.abilities import Abilities, InputKind, Preset, abilities_of
 from pipeline.core.endpoint import Endpoint
 from pipeline.core.errors import UnsupportedByModel
 from pipeline.core.operation import Installed, Operation, Params, Result
@@ -18,6 +18,7 @@ REMOTE = "remote"  # the endpoint that an operator has set up
 ALT_TEXT_CHARACTERS = 125
 MAX_PROMPT_CHARACTERS = 2000
 REMOTE_MAX_TOKENS = 1024
+REMOTE_SIDE_PX = 1024  # pictures are sent at that, at most
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$", re.ASCII)
 
 
@@ -118,7 +119,7 @@ class DescribeParams(Params):
 class DescribeReceipt(Result):
     """What was said of one input."""
 
-    kind: Literal["image", "sound", "image+sound", "text"] = Field(description="what was described")
+    kind: InputKind = Field(description="what was described")
     text: str = Field(description="the description")
     sound_text: str | None = Field(None, description="what is heard, where an image came with a sound")
     language: str
@@ -156,13 +157,14 @@ def remote_abilities(endpoint: Endpoint) -> Abilities:
     return Abilities(
         languages=endpoint.languages,
         presets=("caption", "alt_text", "detailed", "keywords", "title"),
-        inputs=("image", "text"),
+        inputs=("image",),
         prompt=True,
         max_tokens=REMOTE_MAX_TOKENS,
         max_beams=1,
         tags=False,
         embedding=False,
         attention=False,
+        enough_px=REMOTE_SIDE_PX,
     )
 
 

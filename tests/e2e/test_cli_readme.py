@@ -39,12 +39,12 @@ def place(tmp_path: Path) -> Path:
 def test_the_commands_in_order(up: Up, place: Path) -> None:
     """Every `triptych ...` line that ends by itself, against a server where one is needed."""
     commands = [shlex.split(line) for line in LINES if line.startswith("triptych ")]
-    ran = []
+    ran, job = [], ""
     for _, verb, *arguments in commands:
         if verb != "up":  # it runs here
             env = {**up.env, "TRIPTYCH_URL": up.url}
             done = subprocess.run(
-                [*COMMAND, verb, *arguments],
+                [*COMMAND, verb, *(job if argument == "JOB" else argument for argument in arguments)],
                 env=env,
                 cwd=place,
                 capture_output=True,
@@ -54,7 +54,8 @@ def test_the_commands_in_order(up: Up, place: Path) -> None:
             )
             assert done.returncode == 0, (verb, done.stderr)
             ran.append(verb)
-    assert ran == ["run", "run", "operations", "run", "run", "decode"]
+            job = done.stdout.strip() if verb == "submit" else job
+    assert ran == ["run", "run", "operations", "run", "run", "decode", "run", "run", "submit", "watch", "search"]
     assert (place / "a.png").is_file()
     assert sorted(path.name for path in (place / "back").glob("*.png")) == ["a.png", "b.png"]
 

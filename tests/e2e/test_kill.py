@@ -37,15 +37,19 @@ def test_every_worker_killed_twice(make_fleet: MakeFleet) -> None:
     fleet.assert_exact(job_id, items)
 
 
-def test_poison_fails_alone(make_fleet: MakeFleet) -> None:
-    """Items that kill their process fail with worker_lost; every other item of the job succeeds."""
+@pytest.mark.parametrize("operation", ["crash", "crash_together"])
+def test_poison_fails_alone(make_fleet: MakeFleet, operation: str) -> None:
+    """Items that kill their process fail with worker_lost; every other item of the job succeeds.
+
+    Also where several items were in native code together: each of them then runs alone.
+    """
     fleet = make_fleet(lease_s=2.0)
     keys = put_inputs(fleet, 40)
     poison = {11, 30}
     for index in poison:
         fleet.store.put(keys[index], b"CRASH")
     fleet.workers(2)
-    job_id = fleet.submit("crash", keys)
+    job_id = fleet.submit(operation, keys)
     fleet.wait(job_id, 150)
     lines = fleet.assert_exact(job_id, len(keys), failed=len(poison))
     failed = {line.index: line.error for line in lines if line.status == "failed"}

@@ -115,6 +115,7 @@ class FakeApi:
             "results": lambda: self._results(request),
             "items": lambda: httpx.Response(302, headers={"Location": f"{STORE}/out/{parts[2]}"}),
             "report": lambda: httpx.Response(200, text="<html>report</html>"),
+            "search": lambda: self._search(request),
         }
         return routes[what]()
 
@@ -174,6 +175,19 @@ class FakeApi:
             "receipt": receipt,
         }
 
+    def _search(self, request: httpx.Request) -> httpx.Response:
+        wanted = json.loads(request.content)
+        hits = [
+            {
+                "index": index,
+                "custom_id": f"{index}.jpg",
+                "score": 0.5 - index / 10,
+                "text": f"{wanted['text']}.",
+            }
+            for index in range(min(wanted["limit"], 3))
+        ]
+        return httpx.Response(200, json={"hits": hits, "rows": 3, "model": "m"})
+
     # -- operations -----------------------------------------------------------------------------------
     def _operations(self, request: httpx.Request, parts: list[str]) -> httpx.Response:
         schema = {
@@ -188,7 +202,19 @@ class FakeApi:
                 "output": {"type": "string"},
             }
         }
-        one = {"name": "squeeze", "summary": "Make it small.", "params_schema": schema, "result_schema": {}}
+        terms = {
+            "licence": "research",
+            "data_sets": ["photos"],
+            "attributions": ["Ann"],
+            "note": "Ask first.",
+        }
+        one = {
+            "name": "squeeze",
+            "summary": "Make it small.",
+            "params_schema": schema,
+            "result_schema": {},
+            "terms": {"net": terms},
+        }
         return httpx.Response(200, json=one if parts else {"operations": [one]})
 
 

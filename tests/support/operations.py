@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -103,6 +104,13 @@ class Crash(Copy):
         return super().run(item)
 
 
+class CrashTogether(Crash):
+    """The same for operations that take several items at once."""
+
+    def run_batch(self, items: Sequence[ItemInput]) -> list[ItemOutput | Exception]:
+        return [self.run(item) for item in items]
+
+
 def _operation(name: str, handler: type[Noop], params: type[Params], **fields: object) -> Operation:
     return Operation(
         name=name,
@@ -120,4 +128,13 @@ ALL: tuple[Operation, ...] = (
     _operation("copy", Copy, NoParams, native=False, seconds_per_item_hint=0.01, output_extension=".bin"),
     _operation("fail", Fail, FailParams, native=False, seconds_per_item_hint=0.01),
     _operation("crash", Crash, NoParams, native=True, seconds_per_item_hint=0.01, output_extension=".bin"),
+    _operation(
+        "crash_together",
+        CrashTogether,
+        NoParams,
+        native=True,
+        seconds_per_item_hint=0.01,
+        output_extension=".bin",
+        batch_items=8,
+    ),
 )

@@ -22,11 +22,11 @@ class Shape:
     latent_channels: int = 320
     hyper_channels: int = 96
     encoder_blocks: int = 4
-    decoder_blocks: int = 5
+    decoder_blocks: int = 4
     entropy_channels: int = 160
     context_channels: int = 128
     anchors: int = 8
-    head_side: int = 3
+    head_side: int = 2
 
 
 def halo_px(shape: Shape) -> int:

@@ -23,6 +23,7 @@ from pipeline.core.errors import (
     TriptychError,
     UndecodableAudio,
     UndecodableImage,
+    UnsupportedByModel,
     UnsupportedFormat,
     UnusableObject,
 )
@@ -277,6 +278,26 @@ def test_unusable_sounds_beside_a_picture(body: bytes | None, error: type[Tripty
 def test_a_sound_has_no_sound() -> None:
     with pytest.raises(InvalidInput, match="a sound itself"):
         HANDLER.run(item(LOW, {"s": HIGH}, audio="s"))
+
+
+def test_inputs_that_a_model_does_not_take() -> None:
+    engine = ColourEngine(ABILITIES.model_copy(update={"inputs": ("image",)}))
+    with pytest.raises(UnsupportedByModel, match="takes image; this item is sound"):
+        describer(engine).run(item(LOW))
+
+
+def test_large_photos_are_decoded_smaller() -> None:
+    """Where the model says what is enough: the size in the receipt is the photo's, attention still has pixels."""
+    engine = ColourEngine(ABILITIES.model_copy(update={"enough_px": 100}))
+    seen: list[tuple[int, ...]] = []
+    prepare = engine.prepare
+    engine.prepare = lambda pixels: seen.append(pixels.shape) or prepare(pixels)  # type: ignore[func-returns-value, method-assign]
+    exif = Image.Exif()
+    exif[274] = 6
+    photo = saved(Image.new("RGB", (2000, 1500), (250, 20, 10)), "JPEG", exif=exif)
+    receipt = receipt_of(describer(engine).run(item(photo, write="attention")))
+    assert (receipt.width_px, receipt.height_px, receipt.text) == (1500, 2000, "A red picture.")
+    assert seen == [(500, 375, 3)]  # a quarter: an eighth would be too small to show
 
 
 def test_previews_only_for_samples() -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.fake_api import API, FakeApi, problem
-from triptych import Client, cli
+from triptych import Client, PrefixInput, cli
 from triptych.commands import connect
 
 
@@ -196,6 +196,25 @@ def test_submit_names_objects_of_the_bucket(run: Any, api: FakeApi) -> None:
         {"kind": "keys", "keys": ["k/1", "k/2"]},
         {"kind": "manifest", "key": "m.jsonl"},
     ]
+
+
+def test_terms_of_an_operation(run: Any) -> None:
+    """Whom to name, before anybody ships what a model made."""
+    shown = run("operations", "squeeze")[1]
+    assert shown.endswith("model net: research\nAsk first.\n  data: photos\n  attribution: Ann\n")
+    assert "research" not in run("operations")[1]
+
+
+def test_search(run: Any, api: FakeApi, client: Client) -> None:
+    """Score, name and text, the best first; as JSON for programs; from Python the same."""
+    job = client.create_job("describe", PrefixInput(prefix="a/"))
+    code, shown, _ = run("search", "a dog", "--job", job.id, "--limit", "2")
+    assert (code, shown) == (0, " 0.500  0.jpg  a dog.\n 0.400  1.jpg  a dog.\n")
+    hits = json.loads(run("search", "a dog", "--job", job.id, "--json")[1])
+    assert [hit["index"] for hit in hits] == [0, 1, 2]
+    assert [hit.model_dump() for hit in client.search(job.id, "a dog")] == hits
+    assert run("search", "a dog", "--job", "job_none")[0] == 2
+    assert run("search", "a dog")[0] == 2
 
 
 def test_operations_and_help(run: Any) -> None:

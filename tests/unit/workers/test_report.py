@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pipeline.core.artifact import Terms
 from pipeline.core.jobs import Counts, JobSpec, JobState, ResultLine, Step, Summary, UploadInput
 from workers.report import ReportRow, render_report
 from workers.report_plot import Axis, Point, scatter
@@ -52,7 +53,14 @@ class Page(HTMLParser):
         return " ".join(self.texts)
 
 
-def page(rows: list[ReportRow], *, name: str = "", operation: str = "compress", **changes: Any) -> Page:
+def page(
+    rows: list[ReportRow],
+    *,
+    name: str = "",
+    operation: str = "compress",
+    terms: dict[str, Terms] | None = None,
+    **changes: Any,
+) -> Page:
     good = sum(row.line.status == "succeeded" for row in rows)
     bad = sum(row.line.status == "failed" for row in rows)
     fields: dict[str, Any] = {
@@ -78,7 +86,7 @@ def page(rows: list[ReportRow], *, name: str = "", operation: str = "compress", 
         write_prefixes=[],
         request_sha256="",
     )
-    return Page(render_report(Summary(**fields), spec, rows))
+    return Page(render_report(Summary(**fields), spec, rows, terms))
 
 
 def good(
@@ -195,6 +203,36 @@ def test_any_job_has_a_page(rows: list[ReportRow]) -> None:
             if name in ("caption", "score"):
                 assert name in shown.text
                 assert (value if isinstance(value, str) else f"{value:.6g}") in shown.text
+
+
+def test_descriptions_stand_under_their_pictures() -> None:
+    """Text, what is heard, tags and likely classes by score; embeddings are for programs."""
+    receipt = {
+        "kind": "image+sound",
+        "text": "A <dog>.",
+        "sound_text": "It barks.",
+        "language": "en",
+        "tags": {"dog": 0.5, "grass": 0.4},
+        "classes": {"beagle": 0.9, "fox": 0.1},
+        "sounds": {"Bark": 0.45},
+        "score": 0.25,
+        "truncated": True,
+        "embedding": [0.123, 0.456],
+    }
+    shown = page([good(0, **receipt)], operation="describe")
+    text = re.sub(r"\s+", " ", shown.text)
+    assert "A <dog>. It barks. beagle dog Bark grass score 0.25 cut" in text
+    assert "0.123" not in text
+    assert "score" not in page([good(0, **{**receipt, "score": None})]).text.split("It barks.")[1]
+
+
+def test_terms_stand_at_the_end() -> None:
+    """Of each model that was used; they are text, whatever they hold."""
+    terms = {"net": Terms(licence="<b>", note="Ask.", data_sets=("a", "b"), attributions=("Ann",))}
+    shown = page([good(0)], operation="describe", terms=terms).text
+    for words in ("Terms of the models", "<b>; Ask.", "data: a; b", "attributions: Ann"):
+        assert words in shown
+    assert "Terms of the models" not in page([good(0)], operation="describe").text
 
 
 def test_a_lossless_item_says_so() -> None:
