@@ -66,8 +66,10 @@ class Adapter(Protocol):
             UnusableCheckpoint: It is of the class, but has something that Triptych cannot do.
         """
 
-    def tokens_of_torch(self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int) -> list[list[int]]:
-        """What the library itself writes, greedily, in one batch, through its own processor."""
+    def tokens_of_torch(
+        self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int, beams: int = 1
+    ) -> list[list[int]]:
+        """What the library itself writes, in one batch, through its own processor; one beam is greedy."""
 
     def numbers_of_torch(self, checkpoint: Checkpoint, pixels: Pixels) -> Tensor:
         """What the library's processor makes of a picture, (n, 3, h, w)."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import BlipForConditionalGeneration
 
@@ -76,7 +77,9 @@ class BlipAdapter:
         )
         return Parts(config, abilities, {"encode": encode, "step": step})
 
-    def tokens_of_torch(self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int) -> list[list[int]]:
+    def tokens_of_torch(
+        self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int, beams: int = 1
+    ) -> list[list[int]]:
         """Prompts of one batch must have the same number of tokens: padding would move BLIP's positions."""
         text, _ = _configs(checkpoint)
         pixels = torch.cat([self.numbers_of_torch(checkpoint, picture) for picture, _ in asked])
@@ -84,12 +87,17 @@ class BlipAdapter:
         ids = checkpoint.tokenizer(words, return_tensors="pt").input_ids
         with torch.no_grad():
             found = checkpoint.model.generate(
-                pixel_values=pixels, input_ids=ids, max_new_tokens=most, do_sample=False, num_beams=1
+                pixel_values=pixels,
+                input_ids=ids,
+                max_new_tokens=most,
+                do_sample=False,
+                num_beams=beams,
+                early_stopping=beams > 1,
             )
         return without_ends(found[:, ids.shape[1] - 1 :], [text.sep_token_id])
 
     def numbers_of_torch(self, checkpoint: Checkpoint, pixels: Pixels) -> Tensor:
-        found: Tensor = checkpoint.image_processor(pixels, return_tensors="pt").pixel_values
+        found: Tensor = checkpoint.image_processor(Image.fromarray(pixels), return_tensors="pt").pixel_values
         return found
 
 

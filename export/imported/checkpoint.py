@@ -86,6 +86,7 @@ def load_checkpoint(folder: Path, known: type[Any]) -> Checkpoint:
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # they are in the report, by name
             output_loading_info=True,
         )
         _check_report(report)

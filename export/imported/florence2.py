@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
@@ -93,11 +94,13 @@ class Florence2Adapter:
         )
         return Parts(config, abilities, {"encode": encode, "step": step})
 
-    def tokens_of_torch(self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int) -> list[list[int]]:
+    def tokens_of_torch(
+        self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int, beams: int = 1
+    ) -> list[list[int]]:
         """Prompts of several lengths are padded on the right, which the encoder's mask undoes."""
         rules = checkpoint.model.generation_config
         inputs = _processor(checkpoint)(
-            images=[picture for picture, _ in asked],
+            images=[Image.fromarray(picture) for picture, _ in asked],
             text=[prompt for _, prompt in asked],
             padding=True,
             padding_side="right",
@@ -108,7 +111,7 @@ class Florence2Adapter:
         try:
             with torch.no_grad():
                 found = checkpoint.model.generate(
-                    **inputs, max_new_tokens=most, do_sample=False, num_beams=1, early_stopping=False
+                    **inputs, max_new_tokens=most, do_sample=False, num_beams=beams, early_stopping=beams > 1
                 )
         finally:
             rules.forced_eos_token_id = last
@@ -117,7 +120,7 @@ class Florence2Adapter:
         return without_ends(found[:, given:], ends)
 
     def numbers_of_torch(self, checkpoint: Checkpoint, pixels: Pixels) -> Tensor:
-        found: Tensor = checkpoint.image_processor(pixels, return_tensors="pt").pixel_values
+        found: Tensor = checkpoint.image_processor(Image.fromarray(pixels), return_tensors="pt").pixel_values
         return found
 
 

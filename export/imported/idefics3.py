@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import Idefics3ForConditionalGeneration, Idefics3Processor, SmolVLMForConditionalGeneration
 
@@ -111,14 +112,16 @@ class Idefics3Adapter:
         )
         return Parts(config, abilities, {"encode": encode, "step": step})
 
-    def tokens_of_torch(self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int) -> list[list[int]]:
+    def tokens_of_torch(
+        self, checkpoint: Checkpoint, asked: Sequence[Asked], most: int, beams: int = 1
+    ) -> list[list[int]]:
         """Prompts and pictures of several lengths are padded: on the left, and with empty tiles."""
         processor = Idefics3Processor(
             checkpoint.image_processor, checkpoint.tokenizer, image_seq_len=_tile_tokens(checkpoint)
         )
         template = _template(checkpoint)
         inputs = processor(
-            images=[[picture] for picture, _ in asked],
+            images=[[Image.fromarray(picture)] for picture, _ in asked],
             text=[template.replace(PROMPT, prompt) for _, prompt in asked],
             padding=True,
             padding_side="left",
@@ -126,14 +129,18 @@ class Idefics3Adapter:
         )
         inputs.pop("token_type_ids", None)
         with torch.no_grad():
-            found = checkpoint.model.generate(**inputs, max_new_tokens=most, do_sample=False, num_beams=1)
+            found = checkpoint.model.generate(
+                **inputs, max_new_tokens=most, do_sample=False, num_beams=beams, early_stopping=beams > 1
+            )
         ends = checkpoint.model.generation_config.eos_token_id
         return without_ends(
             found[:, inputs["input_ids"].shape[1] :], ends if isinstance(ends, list) else [ends]
         )
 
     def numbers_of_torch(self, checkpoint: Checkpoint, pixels: Pixels) -> Tensor:
-        found: Tensor = checkpoint.image_processor([[pixels]], return_tensors="pt").pixel_values
+        found: Tensor = checkpoint.image_processor(
+            [[Image.fromarray(pixels)]], return_tensors="pt"
+        ).pixel_values
         return found[0]
 
 

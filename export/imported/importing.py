@@ -26,9 +26,9 @@ from export.imported.licence import licence_files, terms_of
 from export.imported.onnx_files import DATA, write_graph
 from export.manifest import write_manifest
 from pipeline.core.abilities import ABILITIES, ENGINE
-from pipeline.core.artifact import BUILT_IN
 from pipeline.core.errors import InvalidParams, OutputExists, UnusableCheckpoint
 from pipeline.inference.imported_config import ENGINE_NAME, MODEL
+from pipeline.operations import ALL
 from pipeline.operations.describe import REMOTE
 
 LAYOUT_VERSION = 1
@@ -112,8 +112,10 @@ def checked_name(name: str) -> str:
         raise InvalidParams(
             f"{name!r}: a model's name has small letters, digits, dots, dashes and underscores"
         )
-    if name == REMOTE or (BUILT_IN / name).exists() or name.startswith(("compression", "stylization")):
-        raise InvalidParams(f"{name!r} is the name of something built in")
+    # Workers look some models up by how their names begin (the codecs).
+    taken = [REMOTE, *(built_in for operation in ALL for built_in in operation.artifacts)]
+    if name.startswith(tuple(taken)):
+        raise InvalidParams(f"{name!r} begins as the name of something built in")
     return name
 
 

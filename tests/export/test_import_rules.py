@@ -29,7 +29,7 @@ def ours(logits: np.ndarray, history: np.ndarray, rules: WritingConfig, written:
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_repeats(size: int, penalty: float) -> None:
     logits = RNG.normal(size=(4, 6)).astype(np.float32)
-    history = RNG.integers(0, 6, (4, 9))
+    history = RNG.integers(0, 6, (4, 100))
     ids, scores = torch.from_numpy(history), torch.from_numpy(logits.copy())
     if penalty != 1.0:
         scores = RepetitionPenaltyLogitsProcessor(penalty)(ids, scores)
