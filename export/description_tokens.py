@@ -1,4 +1,4 @@
-"""Token for token: what torch writes with a whole sequence in view, and what the exported graphs write step by step."""
+"""Token for token: what torch writes, and what the exported graphs write step by step."""
 
 from __future__ import annotations
 

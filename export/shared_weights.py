@@ -175,8 +175,7 @@ def _name_weights(graph: onnx.GraphProto, weights: Mapping[str, Floats], file: s
         if weight.data_type != TensorProto.FLOAT or array.size < _LEAST:
             kept.append(weight)
             continue
-        name = known.get(_content(array))
-        if name is None:
+        if (name := known.get(_content(array), "")) == "":
             raise ParityError(
                 f"{file} holds a weight of shape {array.shape}, {weight.name}, that is not stored"
             )

@@ -1,4 +1,4 @@
-"""The built-in describing model under ONNX Runtime: pictures and sounds in, words, tags and search embeddings out.
+"""The built-in describing model under ONNX Runtime: pictures and sounds in, words, tags, embeddings out.
 
     encode     once an item: picture and sound to a State (keys and values of the prefix, tags, embedding)
     write      States to texts, greedily or with beams
@@ -115,6 +115,7 @@ class DescribeModel:
             )
             for role in GRAPHS
         }
+        self.directory = directory
         config = manifest.config
         self._special: dict[str, int] = config["special_tokens"]
         self._attention_layers: list[int] = config["attention_layers"]
@@ -330,7 +331,7 @@ def _best(names: Sequence[str], scores: Floats, most: int | None = None) -> dict
 
 
 def _split(tokens: Sequence[int], separator: int) -> list[list[int]]:
-    """At the first separator; there is one only where a picture's caption and a sound's sentence follow each other."""
+    """At the first separator, which stands between a picture's caption and a sound's sentence."""
     ids: list[Any] = [*tokens]
     if separator not in ids:
         return [ids]

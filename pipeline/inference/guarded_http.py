@@ -10,9 +10,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -41,6 +42,7 @@ class GuardedClient:
     Args:
         endpoint: Where to.
         transport: Replaces the network, for tests.
+        trust: Replaces the certificates that are trusted, for tests.
         resolver: Replaces the system's resolver, for tests.
     """
 
@@ -49,6 +51,7 @@ class GuardedClient:
         endpoint: Endpoint,
         *,
         transport: httpx.BaseTransport | None = None,
+        trust: ssl.SSLContext | None = None,
         resolver: Resolve = resolve,
     ) -> None:
         self._endpoint = endpoint
@@ -56,6 +59,7 @@ class GuardedClient:
         headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
         self._client = httpx.Client(
             transport=transport,
+            verify=trust or True,
             timeout=httpx.Timeout(endpoint.timeout_s, connect=_CONNECT_S),
             follow_redirects=False,
             trust_env=False,
@@ -76,25 +80,35 @@ class GuardedClient:
         url = urlsplit(self._endpoint.url)
         host = url.hostname or ""
         port = url.port or (443 if url.scheme == "https" else 80)
-        address = self._checked_address(host, port)
+        *others, last = self._checked_addresses(host, port)
+        for address in others:
+            try:
+                return self._sent(url, path, body, address=address, port=port)
+            except httpx.ConnectError:
+                continue  # one of several may be out of reach
+            except httpx.HTTPError as error:
+                raise _silent(error) from error
+        try:
+            return self._sent(url, path, body, address=last, port=port)
+        except httpx.HTTPError as error:
+            raise _silent(error) from error
+
+    def _sent(self, url: SplitResult, path: str, body: dict[str, Any], *, address: Address, port: int) -> Any:
         literal = f"[{address}]" if address.version == 6 else str(address)
         request = self._client.build_request(
             "POST",
             f"{url.scheme}://{literal}:{port}{url.path}{path}",
             json=body,
             headers={"Host": url.netloc},
-            extensions={"sni_hostname": host},  # the certificate must be the name's
+            extensions={"sni_hostname": url.hostname or ""},  # the certificate must be the name's
         )
+        answer = self._client.send(request, stream=True)
         try:
-            answer = self._client.send(request, stream=True)
-            try:
-                return self._json(answer)
-            finally:
-                answer.close()
-        except httpx.HTTPError as error:
-            raise EndpointUnavailable(f"the remote model did not answer ({type(error).__name__})") from error
+            return self._json(answer)
+        finally:
+            answer.close()
 
-    def _checked_address(self, host: str, port: int) -> Address:
+    def _checked_addresses(self, host: str, port: int) -> list[Address]:
         try:
             found = [ipaddress.ip_address(one) for one in self._resolve(host, port)]
         except (OSError, UnicodeError, ValueError) as error:
@@ -109,7 +123,7 @@ class GuardedClient:
                     "the remote model's name leads into a private network, which is not allowed here"
                     " (TRIPTYCH_ENDPOINT_PRIVATE)"
                 ) from error
-        return found[0]
+        return found
 
     def _json(self, answer: httpx.Response) -> Any:
         if answer.status_code in _BUSY:
@@ -125,3 +139,7 @@ class GuardedClient:
             return json.loads(bytes(body))
         except (ValueError, RecursionError) as error:
             raise EndpointRefused("the remote model's answer is not JSON") from error
+
+
+def _silent(error: httpx.HTTPError) -> EndpointUnavailable:
+    return EndpointUnavailable(f"the remote model did not answer ({type(error).__name__})")

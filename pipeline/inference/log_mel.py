@@ -56,7 +56,7 @@ def _hann() -> Floats:
 
 @cache
 def _mel_matrix() -> Floats:
-    """(257, 64): triangles at equal distances on the HTK mel scale; the constant component counts for nothing."""
+    """(257, 64): triangles at equal distances on the HTK mel scale; the constant part counts for nothing."""
 
     def mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
         return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)

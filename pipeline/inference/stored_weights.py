@@ -1,7 +1,7 @@
-"""Weights that several graphs share, stored once: small whole numbers and a scale an output channel, deflated.
+"""Weights that several graphs share, stored once: whole numbers and a scale an output channel, deflated.
 
-The file is an .npz. "NAME" is float16 or float32, and stands for itself, or int8 with a float32
-"NAME:scale", and stands for NAME * scale along its first axis. The graphs name the weights that they want; a graph that wants one
+The file is an .npz. "NAME" is float16 or float32, and stands for itself, or int8 with a float32 "NAME:scale",
+and stands for NAME * scale along its first axis. Graphs name the weights that they want; one that wants it
 transposed says "NAME:T".
 """
 

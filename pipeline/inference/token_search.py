@@ -18,6 +18,8 @@ Ids = NDArray[np.int64]
 Pair = tuple[Floats, Floats]
 # (tokens (N, K), place, prefix, text caches) to log-probabilities (N, K, V) and longer text caches.
 Step = Callable[[Ids, int, Pair, Pair], tuple[Floats, Floats, Floats]]
+# Continuations of each row, best first, (N, M) each: which beam, which token, sum of log-probabilities.
+Best = tuple[NDArray[np.intp], Ids, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,8 @@ class _Beams:
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drops the other rows."""
-        self.items, self.scores, self.tokens, self.next = (
-            array[rows] for array in (self.items, self.scores, self.tokens, self.next)
-        )
+        self.items, self.scores = self.items[rows], self.scores[rows]
+        self.tokens, self.next = self.tokens[rows], self.next[rows]
         self.prefix = (self.prefix[0][rows], self.prefix[1][rows])
         self.text = (self.text[0][rows], self.text[1][rows])
 
@@ -82,31 +83,31 @@ def search(
     finished: list[list[Found]] = [[] for _ in range(count)]
     for written in range(most + 1):
         now.next[..., never] = -np.inf
-        sources, tokens, scores = _best(now, 2 * beams)
-        _note_ends(now, (sources[:, :beams], tokens[:, :beams], scores[:, :beams]), end, finished)
+        best = _best(now, 2 * beams)
+        _note_ends(now, best, beams, end, finished)
         if written == most:
             _cut_off(now, finished)
             break
         goes_on = np.array([len(finished[item]) < beams for item in now.items])
         if not goes_on.any():
             break
-        sources, tokens, scores = _without(end, beams, sources, tokens, scores)
+        sources, tokens, scores = _without(end, beams, best)
         if not goes_on.all():
             now.keep(goes_on)
-            sources, tokens, scores = sources[goes_on], tokens[goes_on], scores[goes_on]
-        _advance(now, step, len(prompt) + written, sources, tokens, scores)
+        _advance(now, step, len(prompt) + written, (sources[goes_on], tokens[goes_on], scores[goes_on]))
     return [max(texts, key=lambda found: found.score) for texts in finished]
 
 
-def _best(now: _Beams, most: int) -> tuple[NDArray[np.intp], Ids, NDArray[np.float64]]:
-    """The best continuations of each row, best first: which beam, which token, sum of log-probabilities; (N, most).
+def _best(now: _Beams, most: int) -> Best:
+    """The best continuations of each row, best first: beam, token, sum of log-probabilities; (N, most).
 
     Of equal ones the first beam's, then the smallest token's, so that nothing depends on the order of a sort.
     """
     rows, beams, vocabulary = now.next.shape
     total = (now.scores[:, :, None] + now.next).reshape(rows, beams * vocabulary)
     if most > 2:
-        candidates = np.sort(np.argpartition(-total, most, axis=1)[:, :most], axis=1)
+        most = min(most, beams * vocabulary)
+        candidates = np.sort(np.argpartition(-total, most - 1, axis=1)[:, :most], axis=1)
         order = np.argsort(-np.take_along_axis(total, candidates, 1), axis=1, kind="stable")
         chosen = np.take_along_axis(candidates, order, 1)
     else:  # greedy: the best, and the best other one should that be the end
@@ -119,11 +120,14 @@ def _best(now: _Beams, most: int) -> tuple[NDArray[np.intp], Ids, NDArray[np.flo
 
 def _note_ends(
     now: _Beams,
-    best: tuple[NDArray[np.intp], Ids, NDArray[np.float64]],
+    best: Best,
+    beams: int,
     end: int,
     finished: list[list[Found]],
 ) -> None:
+    """What ends among the best `beams` continuations of a row is a finished text."""
     sources, tokens, scores = best
+    tokens = tokens[:, :beams]
     length = now.tokens.shape[2] + 1
     for row, place in zip(*np.nonzero(tokens == end), strict=True):
         if np.isfinite(scores[row, place]):
@@ -140,23 +144,20 @@ def _cut_off(now: _Beams, finished: list[list[Found]]) -> None:
             finished[item].append(Found(text, float(now.scores[row, k]) / len(text), truncated=True))
 
 
-def _without(
-    end: int, beams: int, sources: NDArray[np.intp], tokens: Ids, scores: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], Ids, NDArray[np.float64]]:
+def _without(end: int, beams: int, best: Best) -> Best:
     """The best continuations that do not end: at most one of a beam's does, so twice as many are enough."""
+    sources, tokens, scores = best
     order = np.argsort(tokens == end, axis=1, kind="stable")[:, :beams]
-    return tuple(np.take_along_axis(array, order, 1) for array in (sources, tokens, scores))  # type: ignore[return-value]
+    return (
+        np.take_along_axis(sources, order, 1),
+        np.take_along_axis(tokens, order, 1),
+        np.take_along_axis(scores, order, 1),
+    )
 
 
-def _advance(
-    now: _Beams,
-    step: Step,
-    place: int,
-    sources: NDArray[np.intp],
-    tokens: Ids,
-    scores: NDArray[np.float64],
-) -> None:
+def _advance(now: _Beams, step: Step, place: int, chosen: Best) -> None:
     """Goes one token further."""
+    sources, tokens, scores = chosen
     own = np.arange(len(now.items))[:, None]
     now.tokens = np.concatenate([now.tokens[own, sources], tokens[..., None]], axis=2)
     if sources.shape[1] > 1:

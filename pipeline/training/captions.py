@@ -1,4 +1,4 @@
-"""Sentences to learn from: captions of the photographs, and text alone; read, normalised, turned into tokens."""
+"""Sentences to learn from: captions of photographs, and text alone; read, normalised, turned into tokens."""
 
 from __future__ import annotations
 
@@ -22,24 +22,30 @@ Captions = dict[str, list[str]]  # by photograph
 _NOT_KEPT = re.compile(r"[^a-z0-9' ,-]+")
 _LONGEST_TOKEN = 12  # bytes: four Chinese characters
 _SPACES = re.compile(r"\s+")
+_STOPS = "\u3002\uff0e.\uff0c,\uff01!"  # full stops, commas, exclamation marks of both scripts
 _WORD = re.compile(r"[a-z']+")
 # Words of captions that say nothing about what is seen.
-_STOP = frozenset(
-    ["a", "an", "the", "of", "in", "on", "at", "to", "with", "and", "is", "are", "it", "its", "his", "her",
-    "their", "he", "she", "they", "by", "for", "from", "up", "down", "out", "over", "off", "as", "that", "this", "while", "into", "near", "through", "next", "there", "be", "has", "have", "having", "being", "who", "which", "one", "two", "three", "some", "several", "other", "another", "each", "around", "behind", "front", "top", "along", "against", "under", "across", "between", "towards", "toward", "background", "them", "him", "all", "very", "looks", "looking", "look", "side", "together", "wearing", "holding", "getting", "going", "doing", "not", "above", "beside", "something", "someone", "each's", "both", "during", "what", "where", "about", "onto", "past", "after", "before", "inside", "outside", "are'nt", "four"]
-)
+_STOP_WORDS = """
+a an the of in on at to with and is are it its his her their he she they by for from up down out
+over off as that this while into near through next there be has have having being who which one
+two three some several other another each around behind front top along against under across
+between towards toward background them him all very looks looking look side together wearing
+holding getting going doing not above beside something someone both during what where about onto
+past after before inside outside four
+"""
+_STOP = frozenset(_STOP_WORDS.split())
 
 
 def normal_english(text: str) -> str:
     """Lower case, plain punctuation, no full stop at the end."""
-    text = _NOT_KEPT.sub(" ", text.lower().replace("’", "'"))
+    text = _NOT_KEPT.sub(" ", text.lower().replace("\u2019", "'"))
     text = _SPACES.sub(" ", text).replace(" ,", ",").replace(" '", "'")
     return text.strip(" ,-'")
 
 
 def normal_chinese(text: str) -> str:
     """No spaces, no full stop at the end."""
-    return _SPACES.sub("", text).strip("。．.，,！!")
+    return _SPACES.sub("", text).strip(_STOPS)
 
 
 def photo_captions(folder: Path) -> tuple[Captions, Captions]:
@@ -80,10 +86,8 @@ def text_alone(folder: Path) -> tuple[list[str], list[str], list[str]]:
 def _lines(path: Path) -> Iterable[str]:
     if not path.exists():
         return
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as file:
-        for line in file:
-            yield line.rstrip("\n")
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    yield from data.decode().split("\n")
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
@@ -104,7 +108,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def caption_words(captions: Captions, most: int, least_photos: int = 25) -> list[str]:
+def caption_words(captions: Captions, most: int, least_photos: int) -> list[str]:
     """The commonest words that say something, by the number of photographs."""
     counts: Counter[str] = Counter()
     for texts in captions.values():
@@ -118,7 +122,7 @@ def words_of(texts: Iterable[str], least: int = 1) -> set[str]:
     return {word for word, count in counts.items() if count >= least and len(word) > 2}
 
 
-def chinese_tags(path: Path, captions: Captions, most: int, least_photos: int = 25) -> list[str]:
+def chinese_tags(path: Path, captions: Captions, most: int, least_photos: int) -> list[str]:
     """Tag words of a list that occur in captions, the commonest first."""
     words = [*dict.fromkeys(word for line in _lines(path) if len(word := line.strip()) > 0)]
     counts = {word: sum(any(word in text for text in texts) for texts in captions.values()) for word in words}

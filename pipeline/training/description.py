@@ -26,14 +26,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.metrics.cider import Cider
-from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.description.graphs import LOOKING_LAYERS, AttentionGraph
 from pipeline.models.description.model import DescriptionModel
-from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, SOUND, ZH, Shape
+from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, PAD, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
+from pipeline.training.description_checkpoint import load_description
 from pipeline.training.description_data import TABLES, load_data
 from pipeline.training.description_judge import Judge, decoded, search_texts, tokens_of
 from pipeline.training.description_sheet import marks_line, plot_marks
@@ -60,6 +61,7 @@ class Recipe:
     sounds: int = 16
     joined: int = 4
     texts: int = 160
+    canvases: int = 8
     text_steps: int = 150
     views: int = 5
     sound_views: int = 3
@@ -69,6 +71,7 @@ class Recipe:
     ema: float = 0.998
     contrastive_weight: float = 0.5
     tag_weight: float = 10.0
+    looking_weight: float = 0.3
     reward: bool = False
     reward_samples: int = 5
     eval_every_s: float = 600.0
@@ -80,7 +83,7 @@ class Run:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        saved = load_checkpoint(recipe.resume) if recipe.resume else None
+        saved = load_description(recipe.resume) if recipe.resume else None
         if recipe.resume:
             _take_tables(recipe.resume.parent, recipe.out)
         self.data = load_data(
@@ -112,6 +115,7 @@ class Run:
                 loss = self._alone_loss()
             else:
                 loss = self._caption_loss() + 0.5 * self._sound_loss() + 0.2 * self._joined_loss()
+                loss = loss + recipe.looking_weight * self._looking_loss()
         return state.descend(loss, _learning_rate(recipe, state.step, part))
 
     def evaluate(self) -> dict[str, Any]:
@@ -191,15 +195,45 @@ class Run:
             row = []
             for language, captions in ((EN, photos.english[i]), (ZH, photos.chinese[i])):
                 label, sentences = said[language]
-                for caption in self._some(captions, 2):
-                    row.append(text_tokens(CAPTION, language, [*caption, AND, *self._some(sentences, 1)[0]]))
+                row += [
+                    text_tokens(CAPTION, language, [*caption, AND, *self._some(sentences, 1)[0]])
+                    for caption in self._some(captions, 2)
+                ]
                 row.append(text_tokens(LABEL, language, label))
                 row.append(text_tokens(SOUND, language, self._some(sentences, 1)[0]))
             rows.append(row)
         return text_loss(model, pack(rows), prefix, mask)
 
+    def _looking_loss(self) -> Tensor:
+        """Words should come from where the photograph is, when it fills only a part of the canvas.
+
+        Otherwise the empty cells, which see all others, serve as notebooks, and maps of it show nothing.
+        Minus the logarithm of what part of the attention to all cells is inside.
+        """
+        model, photos = self.state.model, self.data.photos
+        features, filled = self.data.canvases
+        chosen = self.random.choice(len(features), min(self.recipe.canvases, len(features)), replace=False)
+        grids = (
+            torch.from_numpy(features[np.sort(chosen)].astype(np.float32))
+            .transpose(1, 2)
+            .unflatten(2, (8, 8))
+        )
+        with torch.no_grad():
+            cells = self.data.encoder.widen(grids)
+        _, (keys, values) = model.encode(model.image(cells))
+        rows = [
+            torch.tensor(text_tokens(CAPTION, EN, self._some(photos.english[i], 1)[0]))
+            for i in np.sort(chosen)
+        ]
+        texts = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+        looks = AttentionGraph(model)(texts, keys.transpose(0, 1), values.transpose(0, 1))
+        looks = looks[:, list(LOOKING_LAYERS), :, 1:].float().mean(dim=1)
+        inside = (looks * torch.from_numpy(filled[np.sort(chosen)])[:, None]).sum(dim=2) / looks.sum(dim=2)
+        loss: Tensor = -inside.clamp(min=1e-4).log()[texts != PAD].mean()
+        return loss
+
     def _reward_loss(self) -> Tensor:
-        """Self-critical training (Rennie et al., 2017) with the other draws of the same photograph as baseline."""
+        """Self-critical training (Rennie et al., 2017); the baseline: a photograph's other draws."""
         recipe, model, count = self.recipe, self.state.model, self.recipe.reward_samples
         chosen = self._photos(recipe.batch)
         language = EN if self.state.step % 3 else ZH
@@ -247,7 +281,8 @@ class Run:
         views = self.random.integers(len(self.data.photos.views), size=len(chosen)).tolist()
         with torch.no_grad():
             cells = self.data.encoder.widen(self.data.photos.features(chosen, views))
-        return self.state.model.image(cells)
+        tokens: Tensor = self.state.model.image(cells)
+        return tokens
 
     def _clips(self, count: int) -> list[int]:
         """Clips of training: as many of ESC-10, the smallest set, as of the others together."""

@@ -24,13 +24,17 @@ from pipeline.training.captions import (
     train_tokenizer,
     words_of,
 )
-from pipeline.training.image_features import cached_views
+from pipeline.training.image_features import cached_canvases, cached_views
 from pipeline.training.packing import text_tokens
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.sounds import SENTENCES, Clip, ClipFeatures, cached_sounds, find_clips
 from pipeline.training.tflite_weights import load_yamnet
 
 TABLES = ("tokenizer.json", "names.json")  # lie beside every checkpoint
+VOCABULARY = 4096
+_CANVASES = 2_000  # photographs that are also shown on a part of a grey canvas
+_PHOTOS_A_TAG = 240  # one photograph in so many has a word that becomes a tag
+_MOST_ENGLISH, _MOST_CHINESE = 400, 200
 _TEXTS_FOR_TOKENIZER = 60_000
 _MOST_TOKENS = 60
 
@@ -83,6 +87,7 @@ class Data:
     encoder: EfficientNetLite1
     photos: Photos
     dev: Photos
+    canvases: tuple[NDArray[np.float16], NDArray[np.bool_]]
     clips: list[Clip]
     sounds: list[list[ClipFeatures]]
     said: dict[str, dict[int, tuple[list[int], list[list[int]]]]]
@@ -127,6 +132,7 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
         encoder,
         photos(train, views, "train"),
         photos(dev, 1, "dev"),
+        cached_canvases([flickr / "images" / name for name in train[:_CANVASES]], encoder, cache),
         clips,
         cached_sounds(clips, sound_views, yamnet, cache),
         _what_is_said(tokenizer),
@@ -143,12 +149,15 @@ def _tables(
         texts = [text for captions in known for every in captions.values() for text in every]
         rest = [text for part in alone for text in part]
         step = max(1, len(rest) // _TEXTS_FOR_TOKENIZER)
-        tokenizer = train_tokenizer([*texts, *spoken * 20, *rest[::step]], 4096)
+        tokenizer = train_tokenizer([*texts, *spoken * 20, *rest[::step]], VOCABULARY)
         tokenizer.save(str(tokenizer_file))
     if not names_file.exists():
         tags = data / "captions" / "extra" / "coco_cn_tags655_zh.txt"
+        least = max(2, len(known[0]) // _PHOTOS_A_TAG)
         Names(
-            tuple(caption_words(known[0], 400)), tuple(chinese_tags(tags, known[1], 200)), tuple(SENTENCES)
+            tuple(caption_words(known[0], _MOST_ENGLISH, least)),
+            tuple(chinese_tags(tags, known[1], _MOST_CHINESE, least)),
+            tuple(SENTENCES),
         ).save(names_file)
     return Tokenizer.from_file(str(tokenizer_file)), Names.load(names_file)
 

@@ -7,7 +7,8 @@ to a square, view 1 its mirror image, the others are random crops, half of them 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -40,22 +41,60 @@ def cached_views(
     ]
 
 
+def cached_canvases(
+    paths: Sequence[Path], encoder: EfficientNetLite1, cache: Path
+) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    """Features of photographs on a part of a grey canvas, (N, 64, 320), and the cells they fill, (N, 64).
+
+    Whoever looks for the origin of a word should look into that part: the rest says nothing.
+    """
+    file = cache / f"canvases-{len(paths)}.npy"
+    random = np.random.default_rng(0)
+    sides = random.integers(3, 7, (len(paths), 2))
+    corners = (random.random((len(paths), 2)) * (GRID + 1 - sides)).astype(int)
+    filled = np.zeros((len(paths), GRID, GRID), bool)
+    for cells, (top, left), (height, width) in zip(filled, corners, sides, strict=True):
+        cells[top : top + height, left : left + width] = True
+    if not file.exists():
+        print(f"encoding {len(paths)} photographs on grey canvases into {file}")
+        looks = (_on_canvas(*facts) for facts in zip(paths, corners, sides, strict=True))
+        _encode(looks, len(paths), encoder, file)
+    mapped: NDArray[np.float16] = np.load(file, mmap_mode="r")
+    return mapped, filled.reshape(len(paths), -1)
+
+
+def _on_canvas(path: Path, corner: NDArray[np.int_], sides: NDArray[np.int_]) -> NDArray[np.uint8]:
+    cell = SIDE_PX // GRID
+    (top, left), (height, width) = corner * cell, sides * cell
+    canvas = np.full((SIDE_PX, SIDE_PX, 3), 128, np.uint8)
+    with Image.open(path) as opened:
+        small = opened.convert("RGB").resize((int(width), int(height)), Image.Resampling.BICUBIC)
+    canvas[top : top + height, left : left + width] = np.asarray(small)
+    return canvas
+
+
 def _view(paths: Sequence[Path], view: int, encoder: EfficientNetLite1, file: Path) -> NDArray[np.float16]:
     if not file.exists():
         print(f"encoding view {view} of {len(paths)} photographs into {file}")
-        run = fast_encoder(encoder, torch.zeros(2, 3, SIDE_PX, SIDE_PX))
         random = np.random.default_rng(view)
-        part = file.with_suffix(".part.npy")
-        shape = (len(paths), GRID * GRID, CHANNELS)
-        out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
-        for start in range(0, len(paths), _BATCH):
-            pixels = [_look(path, view, random) for path in paths[start : start + _BATCH]]
-            (features,) = run(np.stack(pixels).transpose(0, 3, 1, 2).astype(np.float32))
-            out[start : start + _BATCH] = features.reshape(len(pixels), CHANNELS, -1).transpose(0, 2, 1)
-        out.flush()
-        os.replace(part, file)
+        _encode((_look(path, view, random) for path in paths), len(paths), encoder, file)
     mapped: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return mapped
+
+
+def _encode(pixels: Iterable[NDArray[np.uint8]], count: int, encoder: EfficientNetLite1, file: Path) -> None:
+    """Encodes pictures, a few at a time, into a file that is there only when it is whole."""
+    run = fast_encoder(encoder, torch.zeros(2, 3, SIDE_PX, SIDE_PX))
+    part = file.with_suffix(".part.npy")
+    shape = (count, GRID * GRID, CHANNELS)
+    out = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
+    left = iter(pixels)
+    for start in range(0, count, _BATCH):
+        batch = np.stack([*islice(left, _BATCH)])
+        (features,) = run(batch.transpose(0, 3, 1, 2).astype(np.float32))
+        out[start : start + _BATCH] = features.reshape(len(batch), CHANNELS, -1).transpose(0, 2, 1)
+    out.flush()
+    os.replace(part, file)
 
 
 def _look(path: Path, view: int, random: np.random.Generator) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Several texts after one prefix, packed into one row: the prefix is encoded once for all of a photograph's captions."""
+"""Several texts after one prefix, packed into one row: the prefix is encoded once for all of them."""
 
 from __future__ import annotations
 

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from pipeline.models.description.model import DescriptionModel
-from pipeline.models.description.shape import AND, END
+from pipeline.models.description.shape import AND, END, SPECIAL_TOKENS
 from pipeline.models.description.transformer import Cache, causal_mask
 
-_FIRST_WORD_TOKEN = AND  # what lies below in the vocabulary is never written, but for the end
+# Special tokens that are never written; two parts of a text may be joined, and it ends.
+_NEVER = [token for token in range(len(SPECIAL_TOKENS)) if token not in {AND, END}]
 
 
 @torch.no_grad()
@@ -52,9 +53,7 @@ def write(
             seen = seen + torch.nn.functional.pad(hidden, (0, seen.shape[3] - length))
         states, past = model.read(tokens, torch.arange(place, place + new), past, seen)
         logits = model.logits(states[:, -1]).float()
-        logits[:, :_FIRST_WORD_TOKEN] = logits[:, :_FIRST_WORD_TOKEN].where(
-            torch.arange(_FIRST_WORD_TOKEN) == END, torch.tensor(-torch.inf)
-        )
+        logits[:, _NEVER] = -torch.inf
         following = torch.multinomial(logits.softmax(1), 1)[:, 0] if samples else logits.argmax(1)
         following = following.where(~done, torch.tensor(END))
         written = torch.cat([written, following[:, None]], dim=1)

@@ -1,4 +1,4 @@
-"""Sounds to learn from: clips with a class each, what is said of a class, and cached features of several views.
+"""Sounds to learn from: clips with a class each, what is said of a class, cached features of several views.
 
 Clips are split by fold (ESC-10, UrbanSound8K) and by speaker (spoken digits), never by clip: the dev parts
 are ESC-10's fold 4, UrbanSound8K's fold 3 and one speaker. Clips of UrbanSound8K that were cut from a
@@ -53,7 +53,7 @@ _URBAN = (
 )
 ESC_LABELS = tuple(_ESC.values())
 # What is said of each class: English sentences, a Chinese label, a Chinese sentence.
-SENTENCES: dict[str, tuple[tuple[str, ...], str, str]] = {
+_SENTENCES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "dog bark": (("a dog barks", "a dog is barking"), "狗叫", "一只狗在叫"),
     "rain": (("rain falls", "rain is falling on the ground"), "雨声", "下雨的声音"),
     "sea waves": (("waves roll onto the shore", "waves crash on a beach"), "海浪", "海浪拍打岸边的声音"),
@@ -81,7 +81,8 @@ SENTENCES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "街头音乐",
         "街头有人在演奏音乐",
     ),
-} | {
+}
+_DIGIT_SENTENCES: dict[str, tuple[tuple[str, ...], str, str]] = {
     f"digit {name}": (
         (f"a person says {name}", f"someone says the digit {name}"),
         f"数字{chinese}",
@@ -89,6 +90,7 @@ SENTENCES: dict[str, tuple[tuple[str, ...], str, str]] = {
     )
     for name, chinese in zip(_DIGITS, _CHINESE_DIGITS, strict=True)
 }
+SENTENCES = _SENTENCES | _DIGIT_SENTENCES
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _changed(samples: Floats, random: np.random.Generator) -> Floats:
 
 
 def stacked(clips: Sequence[ClipFeatures]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A batch: features (B, P, 1024), logits (B, P, 521), float32, padded; bool (B, P), True where there is one."""
+    """A batch: features (B, P, 1024), logits (B, P, 521), padded; bool (B, P), True where there is one."""
     features, logits = (
         nn.utils.rnn.pad_sequence(
             [torch.from_numpy(getattr(clip, name)).float() for clip in clips], batch_first=True

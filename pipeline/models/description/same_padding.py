@@ -37,7 +37,8 @@ class SameConv2d(nn.Conv2d):
         height, width = (self._padding(side) for side in x.shape[2:])
         if any((*height, *width)):
             x = F.pad(x, (*width, *height))
-        return self._conv_forward(x, self.weight, self.bias)
+        out: Tensor = self._conv_forward(x, self.weight, self.bias)
+        return out
 
     def _padding(self, side: int) -> tuple[int, int]:
         stride, kernel = self.stride[0], self.kernel_size[0]

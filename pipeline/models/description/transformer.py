@@ -1,4 +1,4 @@
-"""A causal Transformer with a prefix: tokens of pictures and sounds see each other, text sees them and its own past.
+"""A causal Transformer with a prefix: pictures and sounds see each other, text sees them and its own past.
 
 The prefix never sees text, so its keys and values are computed once, whatever is asked about it afterwards.
 """
@@ -18,7 +18,7 @@ HIDDEN = -1e4  # added to the score of what may not be looked at; float16 and bf
 
 
 def attention(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-    """Weights (B, heads, T, P + T), of sum 1. Written out: on a CPU its gradient is twice as fast as the fused one's."""
+    """Weights (B, heads, T, P + T), of sum 1. Written out: its gradient is twice as fast so on a CPU."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
     if mask is not None:
         scores = scores + mask.to(scores.dtype)
@@ -82,6 +82,11 @@ class Transformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Layer(shape, dropout) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width)
+
+    @property
+    def all_layers(self) -> list[Layer]:
+        """`layers`, with the type that they have."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def forward(self, x: Tensor, past: Cache | None, mask: Tensor | None) -> tuple[Tensor, Cache]:
         """(B, T, width) of new tokens to (B, T, width) and the cache of past and new tokens; see `Layer`."""

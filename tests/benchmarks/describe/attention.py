@@ -12,7 +12,7 @@ _HALF = SIDE_PX // 2
 
 
 def heat_in_quadrant(model: DescribeModel, photos: list[DevPhoto]) -> float:
-    """Mean part of the heat, over all words of the captions, that lies in the quadrant with the photograph."""
+    """Mean part of the heat, over all words of the captions, in the quadrant with the photograph."""
     parts = []
     for i, photo in enumerate(photos):
         row, column = divmod(i % 4, 2)

@@ -287,7 +287,7 @@ def test_inputs_that_a_model_does_not_take() -> None:
 
 
 def test_large_photos_are_decoded_smaller() -> None:
-    """Where the model says what is enough: the size in the receipt is the photo's, attention still has pixels."""
+    """Where the model says what is enough: the receipt has the photo's size, attention enough pixels."""
     engine = ColourEngine(ABILITIES.model_copy(update={"enough_px": 100}))
     seen: list[tuple[int, ...]] = []
     prepare = engine.prepare

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +23,7 @@ from pipeline.inference.describe_engine import Answer, Question
 from pipeline.inference.guarded_http import MOST_ANSWER_BYTES, GuardedClient
 from pipeline.inference.remote_engine import RemoteEngine
 from tests.support.describe import item, receipt_of, swatch
+from tests.support.tls_server import NAME, https_server
 
 PUBLIC = "93.184.216.34"
 URL = "https://models.example/v1"
@@ -150,6 +153,44 @@ def test_ports_and_ipv6() -> None:
     remote.ask()
     assert str(remote.requests[0].url) == "https://[2606:2800:220:1::1]:8443/v1/chat/completions"
     assert remote.requests[0].headers["host"] == "models.example:8443"
+
+
+def test_over_tls_the_name_counts(tmp_path: Path) -> None:
+    """The certificate must be the name's though an address is connected to; another name is refused."""
+    pem = tmp_path / "server.pem"
+    with https_server(b'{"fine": true}', pem) as server:
+
+        def client(name: str) -> GuardedClient:
+            endpoint = Endpoint(f"https://{name}:{server.port}/v1", "m", private=True)
+            trust = ssl.create_default_context(cafile=str(pem))
+            return GuardedClient(endpoint, trust=trust, resolver=lambda host, port: ["127.0.0.1"])
+
+        assert client(NAME).post("/chat/completions", {}) == {"fine": True}
+        assert (server.hosts, server.names) == ([f"{NAME}:{server.port}"], [NAME])
+        with pytest.raises(EndpointUnavailable, match="ConnectError"):
+            client("other.test").post("/chat/completions", {})
+        assert len(server.hosts) == 1
+
+
+def test_an_address_out_of_reach_is_passed_over() -> None:
+    """The next one of the name is tried; a server that is slow is not asked twice."""
+
+    def first_is_down(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "8.8.8.8":
+            raise httpx.ConnectError("down")
+        return said()
+
+    remote = Remote(first_is_down, addresses=("8.8.8.8", PUBLIC))
+    assert remote.ask().text == "A grey square."
+    assert [request.url.host for request in remote.requests] == ["8.8.8.8", PUBLIC]
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("slow")
+
+    remote = Remote(slow, addresses=("8.8.8.8", PUBLIC))
+    with pytest.raises(EndpointUnavailable):
+        remote.ask()
+    assert len(remote.requests) == 1
 
 
 def test_redirects_are_not_followed() -> None:
