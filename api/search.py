@@ -45,8 +45,8 @@ EMBEDDING = "embedding"
 
 async def search(
     services: Services, caller: Caller, job: Standing, wanted: SearchRequest, request_id: str
-) -> SearchOut:
-    """The items of a described job that are nearest to a text.
+) -> tuple[SearchOut, str]:
+    """The items of a described job that are nearest to a text, and the id of the search's job, to dispose of.
 
     Args:
         services: The process's services.
@@ -63,10 +63,12 @@ async def search(
     spec = await to_thread.run_sync(_submit, services, caller, job, wanted, request_id)
     try:
         receipt = await _answer(services, caller, spec.id)
-    finally:
+        found = await to_thread.run_sync(_joined, job_results(services, job), receipt)
+    except BaseException:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(_dispose, services, caller, spec.id)
-    return await to_thread.run_sync(_joined, job_results(services, job), receipt)
+            await to_thread.run_sync(dispose, services, caller, spec.id)
+        raise
+    return found, spec.id
 
 
 def _submit(
@@ -145,8 +147,8 @@ def _raise_for(error: dict[str, Any]) -> None:
     raise known.get(str(error.get("code")), Fault)(message)
 
 
-def _dispose(services: Services, caller: Caller, job_id: str) -> None:
-    """Ends and deletes the search's job, or leaves it to its expiry."""
+def dispose(services: Services, caller: Caller, job_id: str) -> None:
+    """Ends and deletes the search's job, or leaves it to its expiry; waits for its end, which is near."""
     try:
         job = find_job(services, caller, job_id)
         for _ in range(20):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from api.deps import CallerDep, ServicesDep, StandingDep
@@ -12,7 +12,7 @@ from api.errors import documented, request_id_of
 from api.outputs import attachment_name, output_of
 from api.pages import NDJSON, job_results, read_page
 from api.schemas import SearchOut, SearchRequest
-from api.search import search
+from api.search import dispose, search
 from pipeline.core.errors import JobNotFinished
 from pipeline.core.keys import JobKeys
 from pipeline.core.s3 import attachment
@@ -100,10 +100,18 @@ def get_output(
 
 @router.post("/search", operation_id="searchJob", responses=documented(409, 413))
 async def search_job(
-    wanted: SearchRequest, job: StandingDep, services: ServicesDep, caller: CallerDep, http: Request
+    wanted: SearchRequest,
+    job: StandingDep,
+    *,
+    services: ServicesDep,
+    caller: CallerDep,
+    http: Request,
+    afterwards: BackgroundTasks,
 ) -> SearchOut:
     """The items of a job described with `embedding` that are nearest to a text."""
-    return await search(services, caller, job, wanted, request_id_of(http))
+    found, search_id = await search(services, caller, job, wanted, request_id_of(http))
+    afterwards.add_task(dispose, services, caller, search_id)
+    return found
 
 
 @router.get(

@@ -109,7 +109,7 @@ def squashed(processor: Any, wanted: tuple[int, int]) -> PictureConfig:
 
 
 def writing_config(
-    rules: Any, ends: object, start: tuple[int, ...] = (), *, forced: int = 0
+    rules: Any, ends: object, start: tuple[int, ...] = (), *, encoder_decoder: bool = False
 ) -> WritingConfig:
     """The engine's rules from a generation config of the library.
 
@@ -117,14 +117,16 @@ def writing_config(
         rules: Its attributes are read.
         ends: The token that ends a text, or several.
         start: Tokens that the decoder is given.
-        forced: How many of them the library counts as written.
+        encoder_decoder: The library then counts all of them but the first as written.
     """
     for name, neutral in _UNKNOWN_RULES.items():
         if getattr(rules, name, None) not in neutral:
             raise UnusableCheckpoint(f"generation_config.json: {name} is a rule that Triptych does not have")
-    if not start and (getattr(rules, "min_length", 0) or 0) > 0:
+    if not encoder_decoder and (rules.min_length or 0) > 0:
         raise UnusableCheckpoint("generation_config.json: min_length counts the prompt; give min_new_tokens")
-    least = max((rules.min_new_tokens or 0) - forced, (rules.min_length or 0) - len(start), 0)
+    least = rules.min_new_tokens or 0
+    if encoder_decoder:
+        least = max(least - len(start) + 1, (rules.min_length or 0) - len(start), 0)
     listed = ends if isinstance(ends, (list, tuple)) else [ends]
     if not listed or any(not isinstance(token, int) for token in listed):
         raise UnusableCheckpoint("the config names no token that ends a text")

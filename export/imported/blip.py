@@ -50,8 +50,8 @@ class BlipAdapter:
             head_size=size,
             places=text.max_position_embeddings,
             picture=squashed(checkpoint.image_processor, (vision.image_size, vision.image_size)),
-            writing=writing_config(model.text_decoder.generation_config, text.sep_token_id, ()).model_copy(
-                update={"start": (text.bos_token_id,)}
+            writing=writing_config(
+                model.text_decoder.generation_config, text.sep_token_id, (text.bos_token_id,)
             ),
             prompts=dict.fromkeys(presets, ""),
             tokens=dict.fromkeys((*presets, "prompt"), min(_TOKENS, longest)),

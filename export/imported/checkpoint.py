@@ -23,7 +23,7 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 from pipeline.core.errors import UnusableCheckpoint
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-PREPROCESSOR = "preprocessor_config.json"
+PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 # Positions 0, 1, 2, ... that older versions of the library saved: no weights.
 _NO_WEIGHT = re.compile(r"(^|\.)position_ids$")
 
@@ -120,9 +120,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _check_files(folder: Path) -> None:
     """The library would look for some of these under other names, or do without."""
-    for name in (PREPROCESSOR, "tokenizer_config.json", "tokenizer.json"):
+    for name in ("tokenizer_config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise UnusableCheckpoint(f"{name} is missing")
+    if not (folder / PREPROCESSOR).is_file() and not _is_in_processor(folder):
+        raise UnusableCheckpoint(f"{PREPROCESSOR} is missing")
     if (folder / INDEX).is_file():
         names = read_json(folder / INDEX).get("weight_map")
         shards = set(names.values()) if isinstance(names, dict) else set()
@@ -133,6 +135,12 @@ def _check_files(folder: Path) -> None:
         raise UnusableCheckpoint(
             f"{WEIGHTS} is missing (pickled weights are not opened: they could run code; convert them)"
         )
+
+
+def _is_in_processor(folder: Path) -> bool:
+    """Whether the image processor's values stand in the file of all processors (version 5 of the library)."""
+    path = folder / PROCESSOR
+    return path.is_file() and "image_processor" in read_json(path)
 
 
 def _check_report(report: dict[str, Any]) -> None:

@@ -68,7 +68,7 @@ class Florence2Adapter:
                 model.generation_config,
                 model.generation_config.eos_token_id,
                 start,
-                forced=len(start) - 1,
+                encoder_decoder=True,
             ),
             prompts={preset: sentences[task] for preset, task in _TASKS.items()},
             tokens={kind: min(count, longest) for kind, count in _TOKENS.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pipeline.core.errors import ParityError
 
 DATA = ".data"  # behind the graph's file name
 _OPSET = 20
+_SYMBOL = re.compile(r"s\d+")
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,11 @@ def write_graph(graph: Graph, path: Path) -> dict[str, Any]:
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     program.save(str(path), external_data=True)
+    names = _axis_names(graph, model.graph.inputs)
     return {
         "opset": model.opset_imports[""],
-        "inputs": {str(value.name): _described(value) for value in model.graph.inputs},
-        "outputs": {str(value.name): _described(value) for value in model.graph.outputs},
+        "inputs": {str(value.name): _described(value, names) for value in model.graph.inputs},
+        "outputs": {str(value.name): _described(value, names) for value in model.graph.outputs},
     }
 
 
@@ -91,8 +94,20 @@ def _dims(axes: Mapping[int, str]) -> dict[int, Any]:
     return dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
 
 
-def _described(value: Any) -> dict[str, Any]:
-    axes = [axis if isinstance(axis, int) else str(axis) for axis in value.shape]
+def _axis_names(graph: Graph, inputs: Sequence[Any]) -> dict[str, str]:
+    """Our names of the sizes that the exporter calls s13 and the like."""
+    return {
+        str(value.shape[place]): name
+        for value, axes in zip(inputs, graph.axes, strict=True)
+        for place, name in axes.items()
+    }
+
+
+def _described(value: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    def named(axis: Any) -> int | str:
+        return axis if isinstance(axis, int) else _SYMBOL.sub(lambda found: names[found[0]], str(axis))
+
+    axes = [named(axis) for axis in value.shape]
     return {"dtype": str(value.dtype).lower(), "axes": axes}
 
 

@@ -200,6 +200,10 @@ def test_artifacts_are_whole(imported: Imported) -> None:
         onnx.checker.check_model(str(imported.directory / f"{role}.onnx"))
     assert manifest.parity["tokens"]["equal"]
     assert manifest.config["engine"] == "imported"
+    step = manifest.graphs["step"]
+    heads, size = imported.model.config.heads, imported.model.config.head_size
+    assert step["inputs"]["text"]["axes"] == ["b", 2, 2, heads, "t", size]
+    assert step["outputs"]["longer"]["axes"][:4] == ["b", 2, 2, heads]
 
 
 def test_terms(made: Callable[[str], Imported]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import Florence2Processor
 
 from export.imported import importing
 from export.imported.importing import import_model
@@ -142,6 +143,20 @@ def test_positions_of_older_versions_are_no_weights(folder: Path, monkeypatch: p
     positions = {"text_decoder.bert.embeddings.position_ids": torch.arange(64)[None]}
     edit_weights(lambda weights: weights.update(positions))(folder)
     assert importing.load(folder)[1].architecture == "BlipForConditionalGeneration"
+
+
+def test_processors_in_one_file(tmp_path: Path) -> None:
+    """As version 5 of the library saves them."""
+    folder = checkpoints.florence2(_made(tmp_path / "f"))
+    _, checkpoint = importing.load(folder)
+    (folder / "preprocessor_config.json").unlink()
+    Florence2Processor(checkpoint.image_processor, checkpoint.tokenizer).save_pretrained(folder)
+    assert not (folder / "preprocessor_config.json").exists()
+    adapter, again = importing.load(folder)
+    assert (
+        adapter.take_apart(again, ("en",), None).config
+        == adapter.take_apart(checkpoint, ("en",), None).config
+    )
 
 
 def test_florence_2_of_other_rules(tmp_path: Path) -> None:
