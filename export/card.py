@@ -20,7 +20,7 @@ drawn per sample and the loss weighted by lambda^-1/2, patches of 128 pixels, Ad
 (0.9995), started as a Karhunen-Loeve transform, at the end a part with a falling learning rate, 256-pixel
 patches and rounded entropy parameters. {steps} steps, {hours} CPU hours on one core. Residuals' tables and
 the map to 1/8 of the size are fitted to training photographs at export. `checkpoint.safetensors` beside this
-card holds the averaged weights; `--resume` takes it.
+card and the graphs together hold the averaged weights; `--resume` takes the file where it lies.
 
 **Data.** {data}.
 

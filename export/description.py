@@ -15,6 +15,7 @@ from export.description_tokens import check_tokens
 from export.manifest import write_manifest
 from export.shared_weights import FILE, Stored, in_half, in_levels, save, store
 from pipeline.core.artifact import Terms
+from pipeline.inference.describe_model import LAYOUT
 from pipeline.models.description.graphs import LOOKING_LAYERS
 from pipeline.models.description.model import IMAGE_TOKENS, DescriptionModel
 from pipeline.models.description.shape import LANGUAGES, SPECIAL_TOKENS, Shape
@@ -22,7 +23,6 @@ from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.tflite_weights import load_yamnet, read_labels
 
-LAYOUT_VERSION = 1
 GRAPHS = ("image", "audio", "prefix", "step", "text", "attention")
 MOST_TOKENS = 60
 TAG_THRESHOLD = 0.3
@@ -90,7 +90,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
     shape = model.shape
     facts: dict[str, Any] = {
         "name": "description",
-        "version": LAYOUT_VERSION,
+        "version": LAYOUT,
         "files": {role: f"{role}.onnx" for role in GRAPHS}
         | {"weights": FILE, "tokenizer": "tokenizer.json", "names": "names.json"},
         "graphs": graphs,

@@ -11,6 +11,7 @@ from export.manifest import write_manifest
 from export.stylization_card import write_card
 from export.stylization_graphs import ROLES, export_graphs
 from pipeline.core.artifact import Terms
+from pipeline.inference.painter import LAYOUT
 from pipeline.models.stylization.from_artifact import load_run
 from pipeline.models.stylization.model import StylizationModel
 from pipeline.models.stylization.shape import (
@@ -21,7 +22,6 @@ from pipeline.models.stylization.shape import (
     encoder_halo_px,
 )
 
-LAYOUT_VERSION = 1
 TERMS = Terms(
     licence="weights: non-commercial research use",
     data_sets=(
@@ -65,7 +65,7 @@ def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path |
     digest = write_manifest(
         out,
         name=name,
-        version=LAYOUT_VERSION,
+        version=LAYOUT,
         files={role: f"{role}.onnx" for role in ROLES},
         graphs=graphs,
         parity=parity,

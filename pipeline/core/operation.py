@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.artifact import ArtifactManifest
 from pipeline.core.endpoint import Endpoint
+from pipeline.core.errors import ArtifactNotFound
 
 Json = Any  # whatever json.dumps takes
 Device = Literal["cpu", "cuda"]
@@ -130,6 +131,17 @@ class LoadedArtifact:
     def path(self, role: str) -> Path:
         """Path of the file with that role in the manifest ("encoder", "tables", ...)."""
         return self.directory / self.manifest.files[role].name
+
+    def require_layout(self, version: int) -> None:
+        """Refuses what was exported for another reader.
+
+        Raises:
+            ArtifactNotFound: The manifest has a layout other than `version`.
+        """
+        if self.manifest.version != version:
+            raise ArtifactNotFound(
+                f"the artifact has layout {self.manifest.version}; this version reads {version}"
+            )
 
     @property
     def is_whole(self) -> bool:

@@ -32,6 +32,7 @@ Pixels = NDArray[np.uint8]
 Task = Literal["caption", "sound", "label"]
 
 NAME = "description"
+LAYOUT = 1  # of artifacts that this reads
 SIDE_PX = 240
 GRAPHS = ("image", "audio", "prefix", "step", "text", "attention")
 _SHOWN_CLASSES = 5
@@ -104,6 +105,7 @@ class DescribeModel:
     tasks: tuple[Task, ...] = ("caption", "sound", "label")
 
     def __init__(self, artifact: LoadedArtifact, device: Device = "cpu", device_index: int = 0) -> None:
+        artifact.require_layout(LAYOUT)
         manifest, directory = artifact.manifest, artifact.directory
         weights = read_weights(directory / manifest.files["weights"].name)
         self._sessions = {

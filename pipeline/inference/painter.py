@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec.tiling import Box, even_boxes
-from pipeline.core.errors import ArtifactNotFound
 from pipeline.core.operation import Device, LoadedArtifact
 from pipeline.imaging.regions import Regions
 from pipeline.inference.batching import Batcher
@@ -117,10 +116,7 @@ class Painter:
             ArtifactCorrupt: The artifact cannot be loaded.
             ArtifactNotFound: It has a layout that this version does not know.
         """
-        if artifact.manifest.version != LAYOUT:
-            raise ArtifactNotFound(
-                f"the artifact has layout {artifact.manifest.version}; this version reads {LAYOUT}"
-            )
+        artifact.require_layout(LAYOUT)
         batch, config = _MAX_BATCH[device], artifact.manifest.config
         return cls(
             {role: Batcher(OrtSession(artifact.path(role), device, device_index), batch) for role in ROLES},

@@ -97,10 +97,7 @@ class TriCodec:
             ArtifactCorrupt: The artifact cannot be loaded.
             ArtifactNotFound: It has a layout that this version does not know.
         """
-        if artifact.manifest.version != LAYOUT:
-            raise ArtifactNotFound(
-                f"the artifact has layout {artifact.manifest.version}; this version reads {LAYOUT}"
-            )
+        artifact.require_layout(LAYOUT)
         batch = _MAX_BATCH[device]
 
         def loaded(role: str) -> Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
+from pipeline.training import curve
 
 CURVES = ("cider_en", "cider_zh", "distinct_en", "recall_at_10", "labels_esc10")
 
@@ -21,10 +21,4 @@ def marks_line(point: dict[str, Any]) -> str:
 
 def plot_marks(points: list[dict[str, Any]], path: Path) -> None:
     """Draws each mark over CPU minutes."""
-    figure = Figure(figsize=(15, 3))
-    for axes, name in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
-        axes.plot([p["cpu_seconds"] / 60 for p in points], [p[name] for p in points])
-        axes.set(xlabel="CPU minutes", title=name)
-        axes.grid(visible=True, alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    curve.plot_marks(points, path, CURVES)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from pipeline.models.stylization.model import StylizationModel
+from pipeline.training import curve
 
 CURVES = ("content", "style_shallow", "style_deep", "ssim", "identity_psnr_db")
 
@@ -52,10 +52,4 @@ def marks_line(point: dict[str, Any]) -> str:
 
 def plot_marks(points: list[dict[str, Any]], path: Path) -> None:
     """Draws each mark over CPU minutes."""
-    figure = Figure(figsize=(15, 3))
-    for axes, name in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
-        axes.plot([p["cpu_seconds"] / 60 for p in points], [p[name] for p in points])
-        axes.set(xlabel="CPU minutes", title=name)
-        axes.grid(visible=True, alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    curve.plot_marks(points, path, CURVES)
