@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -55,9 +55,9 @@ class Names:
 
     @classmethod
     def load(cls, path: Path) -> Names:
-        return cls(
-            **{key: tuple(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}
-        )
+        """Reads a checkpoint's names, or an artifact's: those have the encoders' classes beside them."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{field.name: tuple(found[field.name]) for field in fields(cls)})
 
 
 @dataclass(frozen=True)

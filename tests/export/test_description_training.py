@@ -12,11 +12,13 @@ import soundfile
 import torch
 from PIL import Image
 
+from pipeline.core.artifact import built_in_directory
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import CAPTION, EN, ZH
 from pipeline.training import description, description_data, image_features, sounds
 from pipeline.training.captions import caption_words, chinese_tags, normal_chinese, normal_english, words_of
 from pipeline.training.description import Recipe, Run, train
+from pipeline.training.description_checkpoint import load_description
 from pipeline.training.fast_encoder import fast_encoder
 from pipeline.training.packing import pack, text_loss, text_tokens
 from pipeline.training.sampling import write
@@ -98,6 +100,18 @@ def test_training_lowers_the_loss_and_resumes(recipe: Recipe) -> None:
         if torch.equal(p, old)
     ]
     assert not still
+
+
+def test_training_goes_on_from_the_artifact_that_ships(recipe: Recipe) -> None:
+    """Its weights, its tokenizer and its tags are taken over; nothing else of it is kept beside."""
+    directory = built_in_directory("description")
+    run = Run(replace(recipe, resume=directory))
+    saved = load_description(directory)
+    assert run.state.step == saved["step"] > 0
+    assert run.data.tokenizer.get_vocab_size() == run.state.model.shape.vocabulary == 4096
+    assert len(run.data.names) == run.state.model.shape.tags
+    assert run.train_step(0.5) > 0
+    assert run.state.step == saved["step"] + 1
 
 
 def test_rewards_make_good_captions_likelier(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
