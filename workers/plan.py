@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from pipeline.core.errors import InvalidInput, InvalidManifest, NotFound, ObjectExists, ObjectNotFound
-from pipeline.core.jobs import MAX_INTERACTIVE_ITEMS, MAX_SAMPLES, Item, JobSpec, Plan
+from pipeline.core.jobs import MAX_INTERACTIVE_ITEMS, MAX_SAMPLES, MIN_SAMPLES, Item, JobSpec, Plan
 from pipeline.core.keys import JobKeys
 from pipeline.core.logs import get_logger
 from pipeline.core.operation import Operation
@@ -169,7 +169,6 @@ def shard_sizes(
 
 
 def sampled(total: int) -> frozenset[int]:
-    """Indices of at most MAX_SAMPLES items, evenly spread."""
-    if total <= MAX_SAMPLES:
-        return frozenset(range(total))
-    return frozenset(place * total // MAX_SAMPLES for place in range(MAX_SAMPLES))
+    """Indices of MIN_SAMPLES to MAX_SAMPLES items (all, if there are no more), evenly spread."""
+    count = min(total, max(MIN_SAMPLES, min(MAX_SAMPLES, total // 100)))
+    return frozenset(place * total // count for place in range(count))

@@ -14,7 +14,9 @@ from pipeline.core.errors import IllegalTransition
 
 JOB_ID = re.compile(r"^job_[0-9a-f]{32}$")
 MAX_INTERACTIVE_ITEMS = 8
-MAX_SAMPLES = 48
+# Items that a report shows, and that operations judge, which may cost more than the work itself: all of a
+# small job, one in a hundred of a large one.
+MIN_SAMPLES, MAX_SAMPLES = 24, 48
 
 CustomId = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 

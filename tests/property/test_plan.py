@@ -7,7 +7,6 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.jobs import MAX_SAMPLES
 from workers.plan import sampled, shard_sizes
 
 TOTALS = st.integers(1, 20_000)
@@ -60,9 +59,9 @@ def test_the_tail_is_fine(total: int, pace: float, slots: int, target: float, mo
 
 @given(st.integers(1, 2_000_000))
 def test_samples_are_few_spread_and_there(total: int) -> None:
-    """At most 48, all of them if there are no more, else evenly over the whole job, the first among them."""
+    """All of 24, else one in a hundred but 24 to 48, evenly over the whole job, the first among them."""
     places = sorted(sampled(total))
-    assert len(places) == min(total, MAX_SAMPLES)
+    assert len(places) == (total if total < 24 else 24 if total < 2_500 else min(total // 100, 48))
     assert all(0 <= place < total for place in places)
     gaps = [after - before for before, after in zip(places, [*places[1:], total], strict=True)]
     assert places[0] == 0
