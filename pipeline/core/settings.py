@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     role: Literal["device", "control"] = "device"
     device: Literal["cpu", "cuda"] = "cpu"
     device_index: int = Field(0, ge=0)
-    worker_threads: int | None = Field(None, ge=1, le=64, description="2 on a CPU, 4 on CUDA or control")
+    worker_threads: int | None = Field(None, ge=1, le=64, description="1 on a CPU, 4 on CUDA or control")
     worker_name: str | None = None
     artifact_cache: Path = Path("~/.cache/triptych/artifacts")
     extra_operations: str = Field("", description="comma-separated modules with an ALL tuple of operations")
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         """Threads of this process's Celery pool."""
         if self.worker_threads is not None:
             return self.worker_threads
-        return 2 if self.role == "device" and self.device == "cpu" else 4
+        return 1 if self.role == "device" and self.device == "cpu" else 4
 
     @property
     def extra_operation_modules(self) -> list[str]:

@@ -40,6 +40,7 @@ from pipeline.training.description_judge import Judge, decoded, search_texts, to
 from pipeline.training.description_sheet import marks_line, plot_marks
 from pipeline.training.packing import pack, predict, text_loss, text_tokens
 from pipeline.training.sampling import write
+from pipeline.training.search_start import align_search
 from pipeline.training.sounds import stacked
 from pipeline.training.state import TrainingState
 
@@ -72,6 +73,7 @@ class Recipe:
     contrastive_weight: float = 0.5
     tag_weight: float = 10.0
     looking_weight: float = 0.3
+    align_search: bool = False
     reward: bool = False
     reward_samples: int = 5
     eval_every_s: float = 600.0
@@ -103,10 +105,13 @@ class Run:
         self.trained_clips = [i for i, clip in enumerate(self.data.clips) if not clip.dev]
         self.order: list[int] = []
         self.cider = self._reward_tables() if recipe.reward else {}
+        self.unaligned = saved is None or recipe.align_search
 
     def train_step(self, part: float) -> float:
         """One step at a part in [0, 1] of the run; returns the loss."""
         recipe, state = self.recipe, self.state
+        if self.unaligned and state.step >= recipe.text_steps:
+            self._align_search()
         state.model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             if recipe.reward:
@@ -117,6 +122,14 @@ class Run:
                 loss = self._caption_loss() + 0.5 * self._sound_loss() + 0.2 * self._joined_loss()
                 loss = loss + recipe.looking_weight * self._looking_loss()
         return state.descend(loss, _learning_rate(recipe, state.step, part))
+
+    def _align_search(self) -> None:
+        """Search begins with what is known in closed form, once there are states to compare."""
+        model, average = self.state.model, self.state.average
+        align_search(model.eval(), self.data.encoder, self.data.photos)
+        for head in ("embed_prefix", "embed_words"):
+            getattr(average, head).load_state_dict(getattr(model, head).state_dict())
+        self.unaligned = False
 
     def evaluate(self) -> dict[str, Any]:
         """The average's marks on the dev sets."""
@@ -336,6 +349,7 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     add("--batch", type=int, default=Recipe.batch, help="photographs a step")
     add("--views", type=int, default=Recipe.views, help="of each photograph")
     add("--text-steps", type=int, default=Recipe.text_steps, help="steps on text alone, at the beginning")
+    add("--align-search", action="store_true", help="begin the search heads anew, in closed form")
     add("--reward", action="store_true", help="self-critical training on CIDEr")
     given = vars(parser.parse_args(argv))
     threads = given.pop("threads")

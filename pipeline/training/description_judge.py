@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from pipeline.metrics.cider import Cider
@@ -101,9 +102,14 @@ def image_tokens(model: DescriptionModel, encoder: EfficientNetLite1, photos: Ph
 
 def search_texts(model: DescriptionModel, texts: Sequence[list[int]]) -> Tensor:
     """Search embeddings of texts given as tokens, (N, embedding)."""
+    return F.normalize(model.embed_words(text_states(model, texts)), dim=1)
+
+
+def text_states(model: DescriptionModel, texts: Sequence[list[int]]) -> Tensor:
+    """Pooled states of texts given as tokens, (N, width)."""
     found = []
     for start in range(0, len(texts), _BATCH):
         rows = [torch.tensor([EMBED, *ids, END]) for ids in texts[start : start + _BATCH]]
         last = torch.tensor([len(row) - 1 for row in rows])
-        found.append(model.search_text(pad_sequence(rows, batch_first=True, padding_value=PAD), last))
+        found.append(model.read_whole(pad_sequence(rows, batch_first=True, padding_value=PAD), last))
     return torch.cat(found)

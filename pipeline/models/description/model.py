@@ -116,7 +116,11 @@ class DescriptionModel(nn.Module):
         return F.linear(states, self.words.weight)
 
     def search_text(self, tokens: Tensor, last: Tensor) -> Tensor:
-        """L2-normalised embeddings (B, embedding) of texts.
+        """L2-normalised embeddings (B, embedding) of texts; args as of `read_whole`."""
+        return F.normalize(self.embed_words(self.read_whole(tokens, last)), dim=1)
+
+    def read_whole(self, tokens: Tensor, last: Tensor) -> Tensor:
+        """A pooled state (B, width) of each text.
 
         Args:
             tokens: `<embed>`, the text, `<end>`, then anything: (B, T).
@@ -126,7 +130,8 @@ class DescriptionModel(nn.Module):
         places = torch.arange(length, device=tokens.device)
         states, _ = self.read(tokens, places, None, causal_mask(length, 0, tokens.device))
         there = (places[None] <= last[:, None])[:, :, None].to(states.dtype)
-        return F.normalize(self.embed_words((states * there).sum(dim=1) / there.sum(dim=1)), dim=1)
+        pooled: Tensor = (states * there).sum(dim=1) / there.sum(dim=1)
+        return pooled
 
     def search_prefix(self, pooled: Tensor) -> Tensor:
         """L2-normalised embeddings (B, embedding) of what `encode` pooled."""

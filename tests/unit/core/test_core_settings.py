@@ -70,10 +70,10 @@ def test_every_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "device", "threads"), [("device", "cpu", 2), ("device", "cuda", 4), ("control", "cpu", 4)]
+    ("role", "device", "threads"), [("device", "cpu", 1), ("device", "cuda", 4), ("control", "cpu", 4)]
 )
 def test_threads_follow_from_the_role(role: str, device: str, threads: int) -> None:
-    """Two on a CPU, four otherwise, unless they are set."""
+    """One on a CPU, four otherwise, unless they are set."""
     assert load_settings(role=role, device=device).threads == threads
     assert load_settings(role=role, device=device, worker_threads=7).threads == 7
 
