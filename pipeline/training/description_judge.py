@@ -47,10 +47,10 @@ class Judge:
     def judge(self, model: DescriptionModel) -> dict[str, float]:
         """Greedy captions in both languages, sound labels, text-to-photograph recall at 10."""
         texts: dict[int, list[str]] = {EN: [], ZH: []}
-        pooled = []
+        found_photos = []
         for tokens in image_tokens(model, self._data.encoder, self._data.dev):
-            state, prefix = model.encode(tokens)
-            pooled.append(model.search_prefix(state))
+            pooled, prefix = model.encode(tokens)
+            found_photos.append(model.search_prefix(pooled))
             for language, found in texts.items():
                 written = write(model, prefix, (CAPTION, language), most=_MOST_TOKENS[language])
                 found += [decoded(self._data.tokenizer, ids) for ids in written]
@@ -60,8 +60,14 @@ class Judge:
                 [tokens_of(t, language) for t in texts[language]]
             )
             marks[f"distinct_{name}"] = float(len(set(texts[language])))
-        marks["recall_at_10"] = self._recall(model, torch.cat(pooled))
+        marks["recall_at_10"] = self._recall(model, torch.cat(found_photos))
         return marks | self._sound_marks(model)
+
+    @torch.no_grad()
+    def recall(self, model: DescriptionModel) -> float:
+        """Text-to-photograph recall at 10 alone."""
+        every = image_tokens(model, self._data.encoder, self._data.dev)
+        return self._recall(model, torch.cat([model.search_prefix(model.encode(one)[0]) for one in every]))
 
     def _recall(self, model: DescriptionModel, photos: Tensor) -> float:
         """Part of the dev photographs that are among the first ten for their first caption."""

@@ -272,6 +272,7 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
         help="steps from one with the full VGG to the next",
     )
     add("--style-weight", type=float, default=Recipe.style_weight)
+    add("--identity-weight", type=float, default=Recipe.identity_weight)
     add(
         "--teacher", type=Path, help="folder of MicroAST's published weights, to learn from its pictures, too"
     )
