@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import ImageTooLarge, MaskMismatch, UnusableObject
+from pipeline.core.errors import ImageTooLarge, InvalidParams, MaskMismatch, UnusableObject
 from pipeline.core.operation import FetchedObject, HandlerContext, ItemInput, ItemOutput
 from pipeline.imaging.decode import DecodedImage
 from pipeline.imaging.encode import CONTENT_TYPES, EncodedFormat, encode_image, preview
@@ -42,7 +42,7 @@ class Stylizer:
     """Paints with the artifact that its job has pinned."""
 
     def __init__(self, context: HandlerContext) -> None:
-        artifact = context.artifacts["stylization"]
+        ((self._model, artifact),) = context.artifacts.items()
         self._painter = Painter.from_artifact(artifact, context.device, context.device_index)
         self._images = Images(context)
         self._styles = Styles(self._painter, self._images, context.memo)
@@ -53,6 +53,10 @@ class Stylizer:
 
     def run(self, item: ItemInput) -> ItemOutput:
         params = cast("StylizeParams", item.params)
+        if params.artifacts() != (self._model,):
+            raise InvalidParams(
+                f"the job has not the model {params.model!r}: a job has one, named in its step"
+            )
         watch = Stopwatch()
         image = self._prepared(self._images.read(item.data, keep_profile="icc" in params.keep), params)
         watch.lap("read")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from pipeline.core.operation import Operation, Params, Result
+from pipeline.core.operation import Installed, Operation, Params, Result
 
 # The built-in styles: pipeline/artifacts/gallery/NAME.jpg.
 GALLERY = (
     *("charcoal", "dots", "glass", "marble", "meadow", "mosaic"),
     *("night", "shapes", "watercolour", "wave", "weave", "woodcut"),
 )
+MODELS = {"standard": "stylization", "fast": "stylization_fast"}  # the artifact of each
 MAX_STYLES = 16
 _NAME = re.compile(r"^[A-Za-z0-9_-]*$", re.ASCII)
 _UPLOAD = "upl_"
@@ -97,6 +99,9 @@ class StylizeParams(Params):
         "as it is",
     )
     mask_feather_px: int = Field(8, ge=0, le=512, description="how softly regions meet")
+    model: Literal["standard", "fast"] = Field(
+        "standard", description="fast: less than half of the time, coarser; a job has one model"
+    )
     max_side_px: int | None = Field(
         None,
         ge=16,
@@ -165,6 +170,10 @@ class StylizeParams(Params):
         """Styles that are not in the gallery, and masks."""
         return (*(style for style in self.styles if not in_gallery(style)), *self.mask)
 
+    def artifacts(self) -> tuple[str, ...]:
+        """The model's."""
+        return (MODELS[self.model],)
+
     def mix(self) -> tuple[float, float]:
         """How much of the picture itself (alpha) and of the styles (beta)."""
         if self.strength is not None:
@@ -196,13 +205,21 @@ class StylizeReceipt(Result):
     seconds: dict[str, float] = Field(default_factory=dict, description="seconds a stage")
 
 
+def _check(params: Params, installed: Installed) -> Sequence[tuple[str, str]]:
+    """A job pins one model, that of its step: an item cannot have another one."""
+    if set(params.artifacts() or ()) <= set(installed.manifests):
+        return ()
+    return [("model", "the job has another model: a job has one, named in its step")]
+
+
 OPERATION = Operation(
     name="stylize",
     summary="Paint an image in the style of one or several others.",
     params=StylizeParams,
     result=StylizeReceipt,
     handler="pipeline.inference.stylize:Stylizer",
-    artifacts=("stylization",),
+    artifacts=(MODELS["standard"],),
     output_extension=".jpg",
     seconds_per_item_hint=0.4,
+    check=_check,
 )
