@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import Up, running_up
 from tests.support.fleet import Fleet
 from tests.support.servers import RunningS3, RunningValkey, settings_for
 
@@ -31,3 +32,10 @@ def make_fleet(own_valkey: RunningValkey, own_s3: RunningS3, tmp_path: Path) -> 
     yield make
     for fleet in fleets:
         fleet.stop()
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """`triptych up` with one worker, in a home of its own."""
+    with running_up(tmp_path_factory.mktemp("home"), "--workers", "1") as stack:
+        yield stack

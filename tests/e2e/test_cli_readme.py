@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import COMMAND, Up, running_up
+from tests.support.command_line import COMMAND, Up
 from tests.support.image_bytes import picture
 from tests.support.servers import ROOT
 
@@ -19,12 +18,6 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 LINES = [
     line.partition("#")[0].strip() for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()
 ]
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with running_up(tmp_path_factory.mktemp("home"), "--workers", "1") as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,11 @@ from PIL import Image
 
 from pipeline.codec.container import parse
 from tests.support.codec import landscape
-from tests.support.command_line import Up, running_up, triptych
+from tests.support.command_line import Up, triptych
 from tests.support.stylize import gallery_path
 from triptych import Client
 
 COUNT = 4
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with running_up(tmp_path_factory.mktemp("home"), "--workers", "1") as stack:
-        yield stack
 
 
 @pytest.fixture
