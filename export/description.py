@@ -17,8 +17,9 @@ from export.shared_weights import FILE, Stored, in_half, in_levels, save, store
 from pipeline.core.artifact import Terms
 from pipeline.inference.describe_model import LAYOUT
 from pipeline.models.description.graphs import LOOKING_LAYERS
-from pipeline.models.description.model import IMAGE_TOKENS, DescriptionModel
+from pipeline.models.description.model import LOOK_TOKENS, DescriptionModel
 from pipeline.models.description.shape import LANGUAGES, SPECIAL_TOKENS, Shape
+from pipeline.training.class_names import name_classes
 from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.tflite_weights import load_yamnet, read_labels
@@ -26,7 +27,6 @@ from pipeline.training.tflite_weights import load_yamnet, read_labels
 GRAPHS = ("image", "audio", "prefix", "step", "text", "attention")
 MOST_TOKENS = 60
 TAG_THRESHOLD = 0.3
-_IMAGENET_LABELS = Path("mobilenet_v2_quant") / "mobilenet_v2_1.0_224_quant.tflite"
 _YAMNET = Path("yamnet_quant") / "yamnet_classification_quant.tflite"
 _EXACT, _FINE, _COARSE = 127, 63, 31  # levels of a weight to each side of 0
 _SMALL = 4096
@@ -61,7 +61,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
     Args:
         checkpoint: `.pt` or `.safetensors`, with `tokenizer.json` and `names.json` beside it, or an artifact.
         out: The artifact's directory; files of the same names are replaced.
-        weights: Folder of the published weights: yamnet_quant, mobilenet_v2_quant (for its class names).
+        weights: Folder of the published weights: yamnet_quant.
         record: The training's `record.jsonl`, whose last line has the dev marks for the manifest.
 
     Returns:
@@ -99,7 +99,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
             **vars(shape),
             "special_tokens": {name: i for i, name in enumerate(SPECIAL_TOKENS)},
             "languages": list(LANGUAGES),
-            "image_tokens": IMAGE_TOKENS,
+            "look_tokens": LOOK_TOKENS,
             "most_tokens": MOST_TOKENS,
             "attention_layers": list(LOOKING_LAYERS),
             "tag_threshold": TAG_THRESHOLD,
@@ -121,6 +121,7 @@ def load_model(checkpoint: Path) -> DescriptionModel:
     saved = load_description(checkpoint)
     model = DescriptionModel(Shape(**saved["shape"]))
     model.load_state_dict(saved["model"])
+    name_classes(model, tables_of(checkpoint))
     return model.eval()
 
 
@@ -144,12 +145,8 @@ def audio_weight(_name: str, value: Tensor) -> Stored:
 
 
 def _write_names(tags: Path, weights: Path, path: Path) -> None:
-    """All names that scores go by: tags, ImageNet's and AudioSet's classes (the first name of each)."""
+    """All names that scores go by: the training's, and AudioSet's classes."""
     names = json.loads(tags.read_text(encoding="utf-8"))
-    background, *imagenet = read_labels(weights / _IMAGENET_LABELS)
-    if background != "background":
-        raise ValueError("the first class name should be the background's")
-    names["imagenet"] = [label.split(",")[0] for label in imagenet]
     names["audioset"] = read_labels(weights / _YAMNET)
     path.write_text(json.dumps(names, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 

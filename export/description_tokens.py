@@ -16,13 +16,16 @@ from pipeline.inference.describe_model import SIDE_PX, DescribeModel, State, Tas
 from pipeline.inference.log_mel import SAMPLE_RATE_HZ, log_mel_patches
 from pipeline.models.description.efficientnet import EfficientNetLite1
 from pipeline.models.description.model import DescriptionModel
-from pipeline.models.description.shape import CAPTION, LABEL, LANGUAGES, SOUND
+from pipeline.models.description.shape import CAPTION, END, LABEL, LANGUAGES, SOUND
+from pipeline.models.description.transformer import causal_mask
 from pipeline.models.description.yamnet import YamNet
+from pipeline.training.description_judge import seen
 from pipeline.training.sampling import write
 
 _TASKS: dict[Task, int] = {"caption": CAPTION, "sound": SOUND, "label": LABEL}
 _PICTURES, _SOUNDS = 6, 3
 _MOST = 20
+_TIE = 0.01  # of log-probability: encoders and prefix differ by 0.0003 at most, and four layers follow
 
 
 def check_tokens(
@@ -30,27 +33,55 @@ def check_tokens(
 ) -> dict[str, Any]:
     """Pictures and sounds (made here), alone and together, every task and language, greedily.
 
+    A text may go another way where two tokens are as likely but for rounding; what follows is not compared.
+
     Returns:
-        For the manifest: texts and tokens compared, distinct tokens among them.
+        For the manifest: texts and tokens compared, distinct tokens among them, texts with such a tie.
 
     Raises:
         ParityError: A token differs.
     """
     served = DescribeModel(load_directory(directory))
-    texts, tokens, distinct = 0, 0, set()
+    texts, tokens, ties, distinct = 0, 0, 0, set()
     for pixels, samples in _inputs():
         state = served.encode(pixels, samples)
         prefix = _prefix(model, image, audio, pixels, samples)
         for task, language in _questions(state):
-            (expected,) = write(model, prefix, (_TASKS[task], LANGUAGES[language]), most=_MOST)
-            (found,) = served.write([state], task, language, max_tokens=_MOST)
-            if list(found.tokens) != expected:
-                raise ParityError(
-                    f"{task} in {language}: ONNX Runtime writes {found.tokens}, torch {expected}"
-                )
+            prompt = (_TASKS[task], LANGUAGES[language])
+            (expected,) = write(model, prefix, prompt, most=_MOST)
+            (written,) = served.write([state], task, language, max_tokens=_MOST)
+            found = list(written.tokens)
+            if found != expected:
+                if _gap(model, prefix, prompt, (found, expected)) > _TIE:
+                    raise ParityError(f"{task} in {language}: ONNX Runtime writes {found}, torch {expected}")
+                ties += 1
             texts, tokens = texts + 1, tokens + len(expected)
             distinct.update(expected)
-    return {"texts": texts, "tokens": tokens, "distinct_tokens": len(distinct), "max_abs_difference": 0}
+    return {
+        "texts": texts,
+        "tokens": tokens,
+        "distinct_tokens": len(distinct),
+        "ties": ties,
+        "max_abs_difference": 0,
+    }
+
+
+@torch.no_grad()
+def _gap(
+    model: DescriptionModel,
+    prefix: tuple[Tensor, Tensor],
+    prompt: tuple[int, int],
+    texts: tuple[list[int], list[int]],
+) -> float:
+    """How far apart torch sees two texts, by log-probability, at the first token that they do not share."""
+    one, other = ([*text, END] for text in texts)
+    place = next(i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1])
+    tokens = torch.tensor([[*prompt, *one[:place]]])
+    before = prefix[0].shape[3]
+    mask = causal_mask(tokens.shape[1], before, tokens.device)
+    states, _ = model.read(tokens, torch.arange(tokens.shape[1]), prefix, mask)
+    likely = model.logits(states[0, -1]).log_softmax(0)
+    return float((likely[one[place]] - likely[other[place]]).abs())
 
 
 def _questions(state: State) -> Iterator[tuple[Task, str]]:
@@ -71,7 +102,7 @@ def _prefix(
     tokens = []
     if pixels is not None:
         features = image(torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).float())
-        tokens.append(model.image(image.widen(features)))
+        tokens.append(seen(model, image, features))
     if samples is not None:
         features, logits = audio(torch.from_numpy(log_mel_patches(samples)))
         tokens.append(model.audio(features[None], logits[None]))

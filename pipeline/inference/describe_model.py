@@ -32,7 +32,7 @@ Pixels = NDArray[np.uint8]
 Task = Literal["caption", "sound", "label"]
 
 NAME = "description"
-LAYOUT = 1  # of artifacts that this reads
+LAYOUT = 2  # of artifacts that this reads
 SIDE_PX = 240
 GRAPHS = ("image", "audio", "prefix", "step", "text", "attention")
 _SHOWN_CLASSES = 5
@@ -121,7 +121,7 @@ class DescribeModel:
         config = manifest.config
         self._special: dict[str, int] = config["special_tokens"]
         self._attention_layers: list[int] = config["attention_layers"]
-        self._image_tokens: int = config["image_tokens"]
+        self._look_tokens: int = config["look_tokens"]
         self._text_cache = (config["layers"], config["heads"], config["width"] // config["heads"])
         self.languages: tuple[str, ...] = tuple(config["languages"])
         self.most_tokens: int = config["most_tokens"]
@@ -246,7 +246,7 @@ class DescribeModel:
             {"tokens": tokens, "prefix_keys": state.keys[None], "prefix_values": state.values[None]}
         )
         # Token t + 1 was chosen while looking from token t; the first picture token is the whole picture.
-        looks = weights[0, self._attention_layers, len(written.prompt) - 1 : -1, 1 : self._image_tokens].mean(
+        looks = weights[0, self._attention_layers, len(written.prompt) - 1 : -1, 1 : self._look_tokens].mean(
             axis=0
         )
         side = round(float(looks.shape[1]) ** 0.5)

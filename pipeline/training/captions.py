@@ -33,7 +33,7 @@ between towards toward background them him all very looks looking look side toge
 holding getting going doing not above beside something someone both during what where about onto
 past after before inside outside four
 """
-_STOP = frozenset(_STOP_WORDS.split())
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 def normal_english(text: str) -> str:
@@ -118,7 +118,7 @@ def caption_words(captions: Captions, most: int, least_photos: int) -> list[str]
 
 def words_of(texts: Iterable[str], least: int = 1) -> set[str]:
     """Words that say something in at least so many of a photograph's captions."""
-    counts = Counter(word for text in texts for word in set(_WORD.findall(text)) - _STOP)
+    counts = Counter(word for text in texts for word in set(_WORD.findall(text)) - STOP_WORDS)
     return {word for word, count in counts.items() if count >= least and len(word) > 2}
 
 

@@ -8,7 +8,9 @@ they make of every photograph (in several views) and sound is cached first, unde
 2. Captions: each step takes photographs with three captions a language (the prefix is encoded once for all of
    them), sounds with their labels and sentences, and a few photographs joined with a sound that has nothing
    to do with them, whose text is the caption and then the sound's sentence. Beside the next token it learns
-   search embeddings (contrastive) and tags.
+   search embeddings (contrastive, from a start in closed form) and tags. Captions of text alone are learnt
+   from the names of what they mention, as the image encoder might name it; and photographs without captions,
+   where there are any (photos/imagenet_sample), by the encoder's name for them.
 3. `--reward` (a run of its own, from a checkpoint of 2): self-critical training. Captions are drawn by
    chance, and made likelier when their CIDEr is above that of the other draws for the same photograph.
 
@@ -33,12 +35,13 @@ from torch.nn import functional as F
 
 from pipeline.metrics.cider import Cider
 from pipeline.models.description.graphs import LOOKING_LAYERS, AttentionGraph
-from pipeline.models.description.model import DescriptionModel
+from pipeline.models.description.model import IMAGE_TOKENS, LOOK_TOKENS, DescriptionModel
 from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, PAD, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
+from pipeline.training.class_names import guessed, name_classes
 from pipeline.training.description_checkpoint import load_description, tables_of
-from pipeline.training.description_data import TABLES, load_data
-from pipeline.training.description_judge import Judge, decoded, search_texts, tokens_of
+from pipeline.training.description_data import TABLES, as_grid, load_data
+from pipeline.training.description_judge import Judge, decoded, search_texts, seen, tokens_of
 from pipeline.training.description_sheet import marks_line, plot_marks
 from pipeline.training.packing import pack, predict, text_loss, text_tokens
 from pipeline.training.sampling import write
@@ -64,6 +67,9 @@ class Recipe:
     sounds: int = 16
     joined: int = 4
     texts: int = 160
+    told: int = 48
+    named: int = 8
+    hidden: float = 0.1
     canvases: int = 8
     text_steps: int = 150
     views: int = 5
@@ -100,6 +106,7 @@ class Run:
         self.judge = Judge(self.data)
         shape = Shape(**saved["shape"]) if saved else replace(Shape(), tags=len(self.data.names))
         model = DescriptionModel(shape, recipe.dropout)
+        name_classes(model, recipe.out)
         groups: list[dict[str, object]] = [{"params": list(model.parameters()), "haste": 1.0}]
         self.state = TrainingState(model, groups, recipe.ema)
         if saved is not None:
@@ -118,11 +125,13 @@ class Run:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             if recipe.reward:
                 loss = self._reward_loss() + 0.3 * self._caption_loss() + 0.3 * self._sound_loss()
+                loss = loss + 0.1 * self._joined_loss() + 0.3 * self._named_loss()
             elif state.step < recipe.text_steps:
                 loss = self._alone_loss()
             else:
                 loss = self._caption_loss() + 0.5 * self._sound_loss() + 0.2 * self._joined_loss()
                 loss = loss + recipe.looking_weight * self._looking_loss()
+                loss = loss + 0.3 * self._told_loss() + 0.3 * self._named_loss()
         return state.descend(loss, _learning_rate(recipe, state.step, part))
 
     def _align_search(self) -> None:
@@ -159,13 +168,14 @@ class Run:
     def _caption_loss(self) -> Tensor:
         recipe, model, photos = self.recipe, self.state.model, self.data.photos
         chosen = self._photos(recipe.batch)
-        pooled, prefix = model.encode(self._image_tokens(chosen))
+        mask = self._partly_hidden(len(chosen))
+        pooled, prefix = model.encode(self._image_tokens(chosen), mask)
         rows = []
         for i in chosen:
             row = [text_tokens(CAPTION, EN, ids) for ids in self._some(photos.english[i], recipe.captions)]
             row += [text_tokens(CAPTION, ZH, ids) for ids in self._some(photos.chinese[i], recipe.captions)]
             rows.append(row)
-        words = text_loss(model, pack(rows), prefix)
+        words = text_loss(model, pack(rows), prefix, mask)
         tags = F.binary_cross_entropy_with_logits(
             model.tags(pooled).float()[:, : photos.tags.shape[1]], photos.tags[chosen]
         )
@@ -177,6 +187,37 @@ class Run:
         return (
             words + recipe.tag_weight * tags + recipe.contrastive_weight * self._contrastive(found, embedded)
         )
+
+    def _partly_hidden(self, count: int) -> Tensor:
+        """Which tokens of photographs are there: of some only the classes, of some all but the classes.
+
+        So the classes' names are learnt to mean something, and are not relied on.
+        """
+        there = torch.ones(count, IMAGE_TOKENS, dtype=torch.bool)
+        drawn = torch.from_numpy(self.random.random(count))
+        there[drawn < self.recipe.hidden, :LOOK_TOKENS] = False
+        there[drawn > 1 - self.recipe.hidden, LOOK_TOKENS:] = False
+        return there
+
+    def _told_loss(self) -> Tensor:
+        """Captions without pictures, from the names of classes that an encoder might have seen."""
+        model, every = self.state.model, self.data.told
+        if not every:
+            return torch.zeros(())
+        chosen = [every[i] for i in self.random.integers(len(every), size=self.recipe.told)]
+        _, prefix = model.encode(model.say(*guessed(chosen, self.random)))
+        return text_loss(model, pack([[text_tokens(CAPTION, EN, text.ids)] for text in chosen]), prefix)
+
+    def _named_loss(self) -> Tensor:
+        """Photographs unlike those with captions, by the name of what they show: better than a wild guess."""
+        model, named = self.state.model, self.data.named
+        if not named.texts:
+            return torch.zeros(())
+        chosen = self.random.integers(len(named.texts), size=self.recipe.named)
+        views = self.random.integers(len(named.views), size=len(chosen))
+        grids = as_grid(np.stack([named.views[view][i] for i, view in zip(chosen, views, strict=True)]))
+        _, prefix = model.encode(seen(model, self.data.encoder, grids))
+        return text_loss(model, pack([[text_tokens(CAPTION, EN, named.texts[i])] for i in chosen]), prefix)
 
     def _contrastive(self, photos: Tensor, texts: Tensor) -> Tensor:
         """Every text should be nearest to its photograph and the other way round; (B, E) and (2 B, E)."""
@@ -239,21 +280,15 @@ class Run:
         model, photos = self.state.model, self.data.photos
         features, filled = self.data.canvases
         chosen = self.random.choice(len(features), min(self.recipe.canvases, len(features)), replace=False)
-        grids = (
-            torch.from_numpy(features[np.sort(chosen)].astype(np.float32))
-            .transpose(1, 2)
-            .unflatten(2, (8, 8))
-        )
-        with torch.no_grad():
-            cells = self.data.encoder.widen(grids)
-        _, (keys, values) = model.encode(model.image(cells))
+        grids = as_grid(features[np.sort(chosen)])
+        _, (keys, values) = model.encode(seen(model, self.data.encoder, grids))
         rows = [
             torch.tensor(text_tokens(CAPTION, EN, self._some(photos.english[i], 1)[0]))
             for i in np.sort(chosen)
         ]
         texts = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
         looks = AttentionGraph(model)(texts, keys.transpose(0, 1), values.transpose(0, 1))
-        looks = looks[:, list(LOOKING_LAYERS), :, 1:].float().mean(dim=1)
+        looks = looks[:, list(LOOKING_LAYERS), :, 1:LOOK_TOKENS].float().mean(dim=1)
         inside = (looks * torch.from_numpy(filled[np.sort(chosen)])[:, None]).sum(dim=2) / looks.sum(dim=2)
         loss: Tensor = -inside.clamp(min=1e-4).log()[texts != PAD].mean()
         return loss
@@ -305,10 +340,7 @@ class Run:
 
     def _image_tokens(self, chosen: list[int]) -> Tensor:
         views = self.random.integers(len(self.data.photos.views), size=len(chosen)).tolist()
-        with torch.no_grad():
-            cells = self.data.encoder.widen(self.data.photos.features(chosen, views))
-        tokens: Tensor = self.state.model.image(cells)
-        return tokens
+        return seen(self.state.model, self.data.encoder, self.data.photos.features(chosen, views))
 
     def _clips(self, count: int) -> list[int]:
         """Clips of training: as many of ESC-10, the smallest set, as of the others together."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from pipeline.models.description.efficientnet import EfficientNetLite1
+from pipeline.models.description.efficientnet import GRID, EfficientNetLite1
 from pipeline.models.description.shape import CAPTION, EN, SOUND, ZH
 from pipeline.training.captions import (
     Captions,
@@ -24,11 +24,12 @@ from pipeline.training.captions import (
     train_tokenizer,
     words_of,
 )
+from pipeline.training.class_names import ClassesInTexts, Told, cells_and_classes, with_article
 from pipeline.training.image_features import cached_canvases, cached_views
 from pipeline.training.packing import text_tokens
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.sounds import SENTENCES, Clip, ClipFeatures, cached_sounds, find_clips
-from pipeline.training.tflite_weights import load_yamnet
+from pipeline.training.tflite_weights import class_labels, load_yamnet
 
 TABLES = ("tokenizer.json", "names.json")  # lie beside every checkpoint
 VOCABULARY = 4096
@@ -37,17 +38,28 @@ _PHOTOS_A_TAG = 240  # one photograph in so many has a word that becomes a tag
 _MOST_ENGLISH, _MOST_CHINESE = 400, 200
 _TEXTS_FOR_TOKENIZER = 60_000
 _MOST_TOKENS = 60
+_NAMED_VIEWS = 3
+_SURE = 0.5  # least probability of a class that a photograph is named by
+_PHOTOS_A_CLASS = 2_000  # one captioned photograph in so many may have a class by which others are named
 
 
 @dataclass(frozen=True)
 class Names:
-    """Tags in the order of the tag head: English and Chinese words of photographs, labels of sounds."""
+    """Tags in the order of the tag head, and the image encoder's classes.
+
+    Attributes:
+        english, chinese: Tags of photographs.
+        sounds: Labels of sounds, tags as well.
+        imagenet: The first name of each class.
+    """
 
     english: tuple[str, ...]
     chinese: tuple[str, ...]
     sounds: tuple[str, ...]
+    imagenet: tuple[str, ...]
 
     def __len__(self) -> int:
+        """Tags."""
         return len(self.english) + len(self.chinese) + len(self.sounds)
 
     def save(self, path: Path) -> None:
@@ -73,9 +85,20 @@ class Photos:
 
     def features(self, chosen: Sequence[int], views: Sequence[int]) -> Tensor:
         """Features of the chosen ones in the chosen views, (B, 320, 8, 8), float32."""
-        rows = np.stack([self.views[view][i] for i, view in zip(chosen, views, strict=True)])
-        found = torch.from_numpy(rows.astype(np.float32))
-        return found.transpose(1, 2).reshape(len(rows), -1, 8, 8)
+        return as_grid(np.stack([self.views[view][i] for i, view in zip(chosen, views, strict=True)]))
+
+
+@dataclass(frozen=True)
+class Named:
+    """Photographs without captions whose class the encoder is sure of, and no captioned one shows.
+
+    Attributes:
+        views: Cached features by view, (N, 64, 320).
+        texts: What is said of each: the class's name.
+    """
+
+    views: Sequence[NDArray[np.float16]]
+    texts: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -92,13 +115,16 @@ class Data:
     sounds: list[list[ClipFeatures]]
     said: dict[str, dict[int, tuple[list[int], list[list[int]]]]]
     texts: list[list[int]]
+    told: list[Told]
+    named: Named
 
 
 def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_views: int) -> Data:
     """Reads all.
 
     Args:
-        folder: Holds captions (flickr8k, and what else there is of text), audio and weights.
+        folder: Holds captions (flickr8k, and what else there is of text), audio and weights; photos without
+            captions in photos/imagenet_sample, if there are any.
         cache: Where encoded features are kept.
         tables: Where `tokenizer.json` and `names.json` lie, or are written to.
         views: Of each photograph.
@@ -126,18 +152,62 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
             torch.stack([_tag_targets(names, *pair) for pair in zip(*references, strict=True)]),
         )
 
+    captioned = photos(train, views, "train")
+    uncaptioned = sorted((folder / "photos" / "imagenet_sample").glob("*.*"))
     return Data(
         tokenizer,
         names,
         encoder,
-        photos(train, views, "train"),
+        captioned,
         photos(dev, 1, "dev"),
         cached_canvases([flickr / "images" / name for name in train[:_CANVASES]], encoder, cache),
         clips,
         cached_sounds(clips, sound_views, yamnet, cache),
         _what_is_said(tokenizer),
         _texts(tokenizer, alone),
+        ClassesInTexts(class_labels(folder / "weights")).told(alone[0], _all_tokens(tokenizer, alone[0])),
+        name_photos(
+            cached_views(uncaptioned, min(views, _NAMED_VIEWS), encoder, cache, "named"),
+            captioned.views[0],
+            encoder,
+            [encoding.ids for encoding in tokenizer.encode_batch([*map(with_article, names.imagenet)])],
+        ),
     )
+
+
+def name_photos(
+    views: Sequence[NDArray[np.float16]],
+    captioned: NDArray[np.float16],
+    encoder: EfficientNetLite1,
+    said: Sequence[list[int]],
+) -> Named:
+    """Chooses among photographs without captions.
+
+    Args:
+        views: Their features, (N, 64, 320) each; the first is the photograph as it is.
+        captioned: Features of those with captions, which say more than a name.
+        encoder: The frozen one.
+        said: Tokens of each class's name.
+    """
+    scores = _probabilities(encoder, views[0])
+    shown = torch.bincount(_probabilities(encoder, captioned).argmax(dim=1), minlength=scores.shape[1])
+    best, classes = scores.max(dim=1)
+    chosen = torch.nonzero((best >= _SURE) & (shown[classes] <= len(captioned) // _PHOTOS_A_CLASS)).flatten()
+    return Named([view[chosen.numpy()] for view in views], [said[i] for i in classes[chosen].tolist()])
+
+
+@torch.no_grad()
+def _probabilities(encoder: EfficientNetLite1, features: NDArray[np.float16]) -> Tensor:
+    """Of each class, (N, classes)."""
+    parts = np.array_split(np.arange(len(features)), max(1, len(features) // 200))
+    found = [cells_and_classes(encoder, as_grid(features[part]))[1] for part in parts if len(part)]
+    return torch.cat([torch.zeros(0, encoder.classifier.out_features), *found])
+
+
+def as_grid(features: NDArray[np.float16]) -> Tensor:
+    """Cached features (N, 64, 320) as the encoder had them: float32 (N, 320, 8, 8)."""
+    cells = torch.from_numpy(features.astype(np.float32)).transpose(1, 2)
+    return cells.reshape(len(features), -1, GRID, GRID)
 
 
 def _tables(
@@ -158,6 +228,7 @@ def _tables(
             tuple(caption_words(known[0], _MOST_ENGLISH, least)),
             tuple(chinese_tags(tags, known[1], _MOST_CHINESE, least)),
             tuple(SENTENCES),
+            tuple(label.split(",")[0] for label in class_labels(data / "weights")),
         ).save(names_file)
     return Tokenizer.from_file(str(tokenizer_file)), Names.load(names_file)
 

@@ -15,6 +15,7 @@ from pipeline.metrics.cider import Cider
 from pipeline.models.description.efficientnet import EfficientNetLite1
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import CAPTION, EMBED, EN, END, LABEL, PAD, ZH
+from pipeline.training.class_names import cells_and_classes
 from pipeline.training.description_data import Data, Photos
 from pipeline.training.sampling import write
 from pipeline.training.sounds import ClipFeatures, stacked
@@ -103,7 +104,12 @@ def image_tokens(model: DescriptionModel, encoder: EfficientNetLite1, photos: Ph
     """Tokens of all photographs as they are, in batches."""
     for start in range(0, len(photos.names), _BATCH):
         chosen = range(start, min(start + _BATCH, len(photos.names)))
-        yield model.image(encoder.widen(photos.features(chosen, [0] * len(chosen))))
+        yield seen(model, encoder, photos.features(chosen, [0] * len(chosen)))
+
+
+def seen(model: DescriptionModel, encoder: EfficientNetLite1, features: Tensor) -> Tensor:
+    """Tokens of pictures, from cached features (B, 320, 8, 8)."""
+    return model.look(*cells_and_classes(encoder, features))
 
 
 def search_texts(model: DescriptionModel, texts: Sequence[list[int]]) -> Tensor:

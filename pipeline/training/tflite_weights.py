@@ -25,11 +25,28 @@ _CONV, _DEPTHWISE, _DENSE = (
     tflite.BuiltinOperator.FULLY_CONNECTED,
 )
 
+_IMAGENET_LABELS = Path("mobilenet_v2_quant") / "mobilenet_v2_1.0_224_quant.tflite"
+
 
 def read_labels(path: Path) -> list[str]:
     """The class names that lie in the zip archive at the end of a model file, one a line."""
     with ZipFile(path) as archive:
         return archive.read(archive.namelist()[0]).decode().splitlines()
+
+
+def class_labels(weights: Path) -> list[str]:
+    """ImageNet's 1,000 classes, all names of each, from a model file that has them.
+
+    Args:
+        weights: The folder of published weights.
+
+    Raises:
+        ValueError: They do not begin with the background, as that file's do.
+    """
+    background, *labels = read_labels(weights / _IMAGENET_LABELS)
+    if background != "background":
+        raise ValueError("the first class name should be the background's")
+    return labels
 
 
 def load_yamnet(path: Path) -> YamNet:

@@ -12,16 +12,18 @@ import pytest
 import torch
 
 from export.__main__ import main
+from export.description_tokens import _gap
 from export.shared_weights import in_levels
 from pipeline.core.artifact import ArtifactManifest, read_manifest
 from pipeline.core.errors import ArtifactCorrupt
 from pipeline.inference.artifacts import load_directory
 from pipeline.inference.describe_model import DescribeModel, State
 from pipeline.inference.stored_weights import read_weights
-from pipeline.models.description.shape import Shape
+from pipeline.models.description.shape import CAPTION, EN, Shape
 from pipeline.models.description.transformer import causal_mask
 from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.description_data import TABLES
+from pipeline.training.sampling import write
 from tests.support.description import (
     NAMES,
     SMALL,
@@ -205,3 +207,18 @@ def test_levels_keep_whole_numbers_of_an_int8_network() -> None:
     numbers[:, 0] = 127
     weight = numbers * torch.linspace(0.001, 0.02, 6)[:, None]
     torch.testing.assert_close(torch.from_numpy(in_levels(weight, 127).floats()), weight, rtol=1e-6, atol=0)
+
+
+def test_a_tie_is_told_from_an_error() -> None:
+    """The gap is torch's own at the first token that differs: nothing for a tie, much for anything else."""
+    network = untrained()
+    prefix = network.encode(torch.randn(1, 6, SMALL.width, generator=torch.Generator().manual_seed(3)))[1]
+    prompt = (CAPTION, EN)
+    (text,) = write(network, prefix, prompt, most=6)
+    place = 0 if text[0] != 50 else 1
+    other = [*text[:place], 50, *text[place + 1 :]]
+    gap = _gap(network, prefix, prompt, (text, other))
+    assert gap > 0.05
+    with torch.no_grad():  # both tokens are now one in all but number
+        network.words.weight[50] = network.words.weight[text[place]]
+    assert _gap(network, prefix, prompt, (text, other)) < 1e-5

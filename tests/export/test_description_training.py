@@ -23,7 +23,7 @@ from pipeline.training.fast_encoder import fast_encoder
 from pipeline.training.packing import pack, text_loss, text_tokens
 from pipeline.training.sampling import write
 from pipeline.training.sounds import DEV_SPEAKER, find_clips
-from tests.support.description import SMALL, picture, random_yamnet, sound, untrained
+from tests.support.description import LABELS, SMALL, picture, random_yamnet, sound, untrained
 
 CAPTIONS = {"en": ("A dog runs on the beach .", "A brown dog ."), "zh": ("一只狗在海边跑。", "棕色的狗。")}
 
@@ -72,6 +72,7 @@ def recipe(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recip
     for module in (image_features, sounds):
         monkeypatch.setattr(module, "fast_encoder", plain)  # exporting takes longer than encoding this little
     monkeypatch.setattr(description_data, "load_yamnet", lambda _path: random_yamnet())
+    monkeypatch.setattr(description_data, "class_labels", lambda _path: LABELS)
     monkeypatch.setattr(description_data, "VOCABULARY", SMALL.vocabulary)
     monkeypatch.setattr(description, "Shape", lambda **sizes: replace(SMALL, **sizes))
     cache = data / "features"

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from pipeline.models.checkpoint import save_run
+from pipeline.models.description.efficientnet import CLASSES
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import Shape
-from pipeline.models.description.yamnet import CLASSES, YamNet
+from pipeline.models.description.yamnet import CLASSES as SOUND_CLASSES
+from pipeline.models.description.yamnet import YamNet
 from pipeline.training.captions import train_tokenizer
+from pipeline.training.class_names import class_words
 from pipeline.training.description_data import Names
 from pipeline.training.sounds import SENTENCES
 
-NAMES = Names(("dog", "beach", "red"), ("狗", "海"), tuple(SENTENCES))
+LABELS = [f"thing {i}, also {i}" for i in range(CLASSES - 2)] + ["Great Dog, dog", "sandy beach"]
+NAMES = Names(
+    ("dog", "beach", "red"), ("狗", "海"), tuple(SENTENCES), tuple(label.split(",")[0] for label in LABELS)
+)
 SMALL = Shape(
     width=32, layers=3, heads=4, feed_forward=48, vocabulary=400, audio_rank=8, embedding=16, tags=len(NAMES)
 )
 SENTENCES_TO_LEARN = ("a dog runs on the beach", "two men in red shirts", "一只狗在海边跑", "一个男人")
+
+
+@lru_cache(maxsize=1)
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(SENTENCES_TO_LEARN, SMALL.vocabulary)
 
 
 def untrained(shape: Shape = SMALL) -> DescriptionModel:
@@ -34,6 +47,7 @@ def untrained(shape: Shape = SMALL) -> DescriptionModel:
             for parameter in model.parameters():
                 if parameter.ndim == 2:
                     parameter.normal_(std=0.35)
+        model.name_classes(class_words(tokenizer(), NAMES.imagenet))
         return model
 
 
@@ -47,7 +61,7 @@ def write_checkpoint(folder: Path) -> Path:
     """A checkpoint as a training leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     save_run(folder / "checkpoint.pt", untrained(), step=7, cpu_seconds=3600.0)
-    train_tokenizer(SENTENCES_TO_LEARN, SMALL.vocabulary).save(str(folder / "tokenizer.json"))
+    tokenizer().save(str(folder / "tokenizer.json"))
     NAMES.save(folder / "names.json")
     return folder / "checkpoint.pt"
 
@@ -58,12 +72,7 @@ def without_published_sounds() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.description.load_yamnet", lambda _path: random_yamnet())
         patch.setattr(
-            "export.description.read_labels",
-            lambda path: (
-                [f"sound {i}" for i in range(CLASSES)]
-                if "yamnet" in path.name
-                else ["background", *(f"thing {i}, also {i}" for i in range(1000))]
-            ),
+            "export.description.read_labels", lambda _path: [f"sound {i}" for i in range(SOUND_CLASSES)]
         )
         yield
 

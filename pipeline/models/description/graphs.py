@@ -27,15 +27,16 @@ LOOKING_LAYERS = (1, 2)
 
 
 class ImageGraph(nn.Module):
-    """pixels: uint8 sRGB (N, 240, 240, 3). image_tokens: (N, 65, width). classes: (N, 1000), of sum 1."""
+    """pixels: uint8 sRGB (N, 240, 240, 3). image_tokens: (N, 68, width). classes: (N, 1000), of sum 1."""
 
     def __init__(self, encoder: EfficientNetLite1, model: DescriptionModel) -> None:
         super().__init__()
-        self.encoder, self.connector = encoder, model.image
+        self.encoder, self.model = encoder, model
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         cells = self.encoder.widen(self.encoder(pixels.permute(0, 3, 1, 2).float()))
-        return self.connector(cells), self.encoder.classify(cells).softmax(dim=1)
+        probabilities = self.encoder.classify(cells).softmax(dim=1)
+        return self.model.look(cells, probabilities), probabilities
 
 
 class AudioGraph(nn.Module):

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.models.description import efficientnet, yamnet
-from pipeline.models.description.shape import EMBED, Shape
+from pipeline.models.description.shape import EMBED, PAD, Shape
 from pipeline.models.description.transformer import Cache, Transformer, as_mask, causal_mask
 
 _CELLS = efficientnet.GRID**2
-IMAGE_TOKENS = _CELLS + 1  # the cells row by row, after one token for the whole picture
+LOOK_TOKENS = _CELLS + 1  # the cells row by row, after one token for the whole picture
+CLASS_TOKENS = 3  # what the encoder's own classes say, the likeliest first
+IMAGE_TOKENS = LOOK_TOKENS + CLASS_TOKENS
 MOST_AUDIO_TOKENS = 20
 _LEAST_LOGIT = -12.0  # of an audio class: what is less likely than that is all the same
 
@@ -23,13 +25,33 @@ class ImageConnector(nn.Module):
         super().__init__()
         self.project = nn.Linear(efficientnet.WIDE_CHANNELS, shape.width)
         self.norm = nn.LayerNorm(shape.width)
-        self.places = nn.Parameter(0.02 * torch.randn(IMAGE_TOKENS, shape.width))
+        self.places = nn.Parameter(0.02 * torch.randn(LOOK_TOKENS, shape.width))
 
     def forward(self, cells: Tensor) -> Tensor:
         """(B, 64, 1280) in [0, 6] to (B, 65, width)."""
         projected = self.project(cells)
         tokens = torch.cat([projected.mean(dim=1, keepdim=True), projected], dim=1)
         out: Tensor = self.norm(tokens) + self.places
+        return out
+
+
+class ClassConnector(nn.Module):
+    """Names of classes, in the Transformer's own words, to tokens.
+
+    The encoder knows a thousand kinds of things, most of which no photograph that captions are learnt from
+    shows; their names are words that text alone teaches.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.project = nn.Linear(shape.width, shape.width)
+        self.norm = nn.LayerNorm(shape.width)
+        self.places = nn.Parameter(0.02 * torch.randn(CLASS_TOKENS, shape.width))
+        self.certainty = nn.Parameter(0.02 * torch.randn(shape.width))
+
+    def forward(self, names: Tensor, scores: Tensor) -> Tensor:
+        """Means of word embeddings, (B, 3, width), and scores in [0, 1], (B, 3), to (B, 3, width)."""
+        out: Tensor = self.norm(self.project(names)) + self.places + scores[:, :, None] * self.certainty
         return out
 
 
@@ -63,6 +85,7 @@ class DescriptionModel(nn.Module):
         super().__init__()
         self.shape = shape
         self.image = ImageConnector(shape)
+        self.classes = ClassConnector(shape)
         self.audio = AudioConnector(shape)
         self.words = nn.Embedding(shape.vocabulary, shape.width)
         self.places = nn.Parameter(0.02 * torch.randn(shape.positions, shape.width))
@@ -71,12 +94,43 @@ class DescriptionModel(nn.Module):
         self.embed_words = nn.Linear(shape.width, shape.embedding)
         self.tags = nn.Linear(shape.width, shape.tags)
         self.log_temperature = nn.Parameter(torch.tensor(2.7))
+        self.register_buffer("class_words", torch.zeros(efficientnet.CLASSES, 1, dtype=torch.int32), False)
         nn.init.normal_(self.words.weight, std=0.02)
         for name, parameter in self.transformer.named_parameters():
             if name.endswith("_out.weight"):
                 nn.init.normal_(parameter, std=0.02 / (2 * shape.layers) ** 0.5)
             elif name.endswith(("qkv.weight", "feed_in.weight")):
                 nn.init.normal_(parameter, std=0.02)
+
+    def name_classes(self, class_words: Tensor) -> None:
+        """Says what the image encoder's classes are called.
+
+        Args:
+            class_words: Tokens of each class's name, then `<pad>`: int32 (1000, W). They come with the
+                tokenizer, and are no part of a checkpoint.
+        """
+        self.class_words = class_words
+
+    def look(self, cells: Tensor, probabilities: Tensor) -> Tensor:
+        """Tokens of a picture.
+
+        Args:
+            cells: (B, 64, 1280) in [0, 6].
+            probabilities: Of the encoder's classes, (B, 1000), of sum 1.
+
+        Returns:
+            (B, 68, width): the whole, the cells, the likeliest classes.
+        """
+        scores, classes = probabilities.topk(CLASS_TOKENS, dim=1)
+        return torch.cat([self.image(cells), self.say(classes, scores)], dim=1)
+
+    def say(self, classes: Tensor, scores: Tensor) -> Tensor:
+        """Tokens (B, 3, width) of classes (int64) and their scores, (B, 3) each, the likeliest first."""
+        ids = self.class_words[classes].long()
+        there = (ids != PAD)[..., None].to(self.words.weight.dtype)
+        names = (self.words(ids) * there).sum(dim=2) / there.sum(dim=2).clamp(min=1)
+        tokens: Tensor = self.classes(names, scores)
+        return tokens
 
     def encode(self, tokens: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Cache]:
         """Runs the prefix.

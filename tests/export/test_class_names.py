@@ -1,0 +1,58 @@
+"""Names of classes: which words of a caption stand for them, and what they are as tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pipeline.models.description.model import CLASS_TOKENS, IMAGE_TOKENS, LOOK_TOKENS
+from pipeline.training.class_names import ClassesInTexts, class_words, guessed
+from tests.support.description import LABELS, NAMES, SMALL, tokenizer, untrained
+
+FOUND = ClassesInTexts(["tabby, tabby cat", "Egyptian cat", "espresso", "laptop, laptop computer"])
+
+
+def test_words_stand_for_classes() -> None:
+    """By the last word of any name, in singular or plural, whole words only."""
+    assert FOUND.find("two cats on a laptop") == [[0, 1], [3]]
+    assert FOUND.find("a catalogue of computers, an egyptian") == [[3]]
+    assert FOUND.find("nothing at all") == []
+
+
+def test_texts_without_a_class_teach_nothing() -> None:
+    told = FOUND.told(["a tabby", "a man", "cats"], [[1], [2], [3]])
+    assert [(text.ids, text.classes) for text in told] == [([1], [[0]]), ([3], [[0, 1]])]
+
+
+def test_guesses_are_what_an_encoder_might_have_said() -> None:
+    """The caption's classes come with higher scores than others, the likeliest first; others fill up."""
+    told = FOUND.told(["cats on a laptop", "a tabby"] * 50, [[1], [2]] * 50)
+    classes, scores = guessed(told, np.random.default_rng(0))
+    assert classes.shape == scores.shape == (100, CLASS_TOKENS)
+    assert bool((scores[:, :-1] >= scores[:, 1:]).all())
+    assert {int(row[0]) for row in classes[1::2]} == {0}
+    assert {tuple(sorted(row[:2].tolist())) for row in classes[::2]} == {(0, 3), (1, 3)}
+    assert bool((scores.sum(dim=1) <= 1.6).all())
+
+
+def test_pictures_say_their_likeliest_classes() -> None:
+    """The last tokens of a picture depend on which classes are likeliest and on what those are called."""
+    model = untrained()
+    cells = torch.rand(1, 64, 1280)
+    probabilities = torch.full((1, len(LABELS)), 1e-4)
+    probabilities[0, [7, 998, 30]] = torch.tensor([0.2, 0.5, 0.1])
+    with torch.no_grad():
+        tokens = model.look(cells, probabilities)
+        assert tokens.shape == (1, IMAGE_TOKENS, SMALL.width)
+        said = model.say(torch.tensor([[998, 7, 30]]), torch.tensor([[0.5, 0.2, 0.1]]))
+        torch.testing.assert_close(tokens[:, LOOK_TOKENS:], said)
+        other = probabilities.clone()
+        other[0, 31], other[0, 30] = 0.1, 1e-4
+        changed = (model.look(cells, other) != tokens).any(dim=2)[0]
+    assert changed.nonzero().flatten().tolist() == [IMAGE_TOKENS - 1]
+
+
+def test_names_are_tokens_of_the_vocabulary() -> None:
+    words = class_words(tokenizer(), NAMES.imagenet)
+    assert len(words) == len(LABELS) == 1000
+    assert tokenizer().decode([token for token in words[998].tolist() if token]).strip() == "great dog"
