@@ -145,8 +145,12 @@ def _cut_off(now: _Beams, finished: list[list[Found]]) -> None:
 
 
 def _without(end: int, beams: int, best: Best) -> Best:
-    """The best continuations that do not end: at most one of a beam's does, so twice as many are enough."""
+    """The best continuations that do not end: at most one of a beam's does, so twice as many are enough.
+
+    Where a vocabulary has fewer, ends take their places, so unlikely that nothing comes of them.
+    """
     sources, tokens, scores = best
+    scores = np.where(tokens == end, -np.inf, scores)
     order = np.argsort(tokens == end, axis=1, kind="stable")[:, :beams]
     return (
         np.take_along_axis(sources, order, 1),
