@@ -22,8 +22,9 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from pipeline.core.operation import Device, LoadedArtifact
+from pipeline.inference.kv_cache import CACHES, StepGraph
 from pipeline.inference.log_mel import log_mel_patches
-from pipeline.inference.session import OrtSession
+from pipeline.inference.session import Feeds, OrtSession
 from pipeline.inference.stored_weights import read_weights, wanted
 from pipeline.inference.token_search import Found, search
 
@@ -117,6 +118,7 @@ class DescribeModel:
             )
             for role in GRAPHS
         }
+        self._device: Device = device
         self.directory = directory
         config = manifest.config
         self._special: dict[str, int] = config["special_tokens"]
@@ -282,35 +284,20 @@ class DescribeModel:
         never = special[~np.isin(special, (self._special["<end>"], self._special["<and>"]))]
         layers, heads, size = self._text_cache
         nothing = np.zeros((len(states), 1, layers, heads, 0, size), np.float32)
+        cache = CACHES[self._device](
+            StepGraph(self._sessions["step"], _step_feeds, flat=False),
+            {"prefix_keys": keys, "prefix_values": values},
+            {"text_keys": nothing, "text_values": nothing},
+        )
         return search(
-            self._step,
-            (keys, values),
-            (nothing, nothing),
+            cache,
+            len(states),
             prompt,
             most=max_tokens,
             beams=beams,
             end=self._special["<end>"],
             never=never,
         )
-
-    def _step(
-        self,
-        tokens: NDArray[np.int64],
-        place: int,
-        prefix: tuple[Floats, Floats],
-        text: tuple[Floats, Floats],
-    ) -> tuple[Floats, Floats, Floats]:
-        log_probabilities, keys, values = self._sessions["step"].run(
-            {
-                "tokens": tokens,
-                "place": np.full(len(tokens), place, np.int64),
-                "prefix_keys": prefix[0],
-                "prefix_values": prefix[1],
-                "text_keys": text[0],
-                "text_values": text[1],
-            }
-        )
-        return log_probabilities, keys, values
 
     def _written(self, found: Found, prompt: tuple[int, int], task: str, language: str) -> Written:
         parts = _split(found.tokens, self._special["<and>"])
@@ -325,6 +312,10 @@ def squash(image: Image.Image) -> Pixels:
     """A picture of any size as the model wants it: RGB, 240x240, the whole of it, not its shape."""
     pixels: Pixels = np.asarray(image.convert("RGB").resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
     return pixels
+
+
+def _step_feeds(tokens: NDArray[np.int64], place: int) -> Feeds:
+    return {"tokens": tokens, "place": np.full(len(tokens), place, np.int64)}
 
 
 def _best(names: Sequence[str], scores: Floats, most: int | None = None) -> dict[str, float]:

@@ -10,7 +10,7 @@ Rows of one picture grid and one prompt are written together, so that nothing is
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,19 +20,20 @@ from tokenizers import Tokenizer
 
 from pipeline.core.errors import UnsupportedByModel
 from pipeline.core.operation import Device, LoadedArtifact
-from pipeline.inference.imported_config import config_of
+from pipeline.inference.imported_config import WritingConfig, config_of
 from pipeline.inference.imported_prompt import prompt_ids
+from pipeline.inference.kv_cache import CACHES, KvCache, StepGraph
 from pipeline.inference.picture_input import Grid, Pixels, grid_of, numbers, prepare
-from pipeline.inference.session import OrtSession
+from pipeline.inference.session import Feeds, OrtSession
 from pipeline.inference.token_rules import log_probabilities
-from pipeline.inference.token_search import Floats, Found, Ids, Pair, search
+from pipeline.inference.token_search import Floats, Found, Ids, Rows, search
 
 GRAPHS = ("encode", "step")
 _ROWS = 8  # a full-size row holds about 50 MB of keys and values
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _Known:
     """What is known before the first token is written, of pictures of one grid.
 
     Attributes:
@@ -64,6 +65,7 @@ class ImportedModel:
         self.tokenizer = Tokenizer.from_file(str(directory / manifest.files["tokenizer"].name))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
+        self._device: Device = device
         self._encode, self._step = (
             OrtSession(directory / manifest.files[role].name, device, device_index) for role in GRAPHS
         )
@@ -98,8 +100,8 @@ class ImportedModel:
                 continue
             for start in range(0, len(places), _ROWS):
                 part = places[start : start + _ROWS]
-                rows = self._read([pictures[i] for i in part], ids)
-                found |= dict(zip(part, self._search(rows, len(part), max_tokens, beams), strict=True))
+                known = self._read([pictures[i] for i in part], ids)
+                found |= dict(zip(part, self._search(known, len(part), max_tokens, beams), strict=True))
         return [found[place] for place in range(len(pictures))]
 
     def text(self, tokens: Sequence[int], prompt: str = "") -> str:
@@ -123,17 +125,17 @@ class ImportedModel:
             )
         return ids
 
-    def _read(self, pictures: Sequence[Pixels], ids: list[int]) -> _Rows:
+    def _read(self, pictures: Sequence[Pixels], ids: list[int]) -> _Known:
         read = self._read_prompt if self.config.family == "idefics3" else self._read_picture
         # One at a time: batches gain an encoder nothing on a CPU, and no row depends on another.
         every = [read(numbers(picture, self.config.picture), ids) for picture in pictures]
         arrays = (np.concatenate(layer) for layer in zip(*every, strict=True))
         prefix = dict(zip(self._names, arrays, strict=True))
         if self.config.family == "blip":
-            return _Rows(prefix, ids, [])
+            return _Known(prefix, ids, [])
         if self.config.family == "florence2":
-            return _Rows(prefix, list(self.config.writing.start), [])
-        return _Rows(prefix, ids[-1:], ids[:-1])
+            return _Known(prefix, list(self.config.writing.start), [])
+        return _Known(prefix, ids[-1:], ids[:-1])
 
     def _read_picture(self, pixels: Floats, ids: list[int]) -> list[Floats]:
         feeds: dict[str, NDArray[Any]] = {"pixels": pixels}
@@ -160,54 +162,47 @@ class ImportedModel:
         config = self.config
         return np.zeros((rows, 2, config.layers, config.heads, 0, config.head_size), np.float32)
 
-    def _search(self, rows: _Rows, count: int, max_tokens: int, beams: int) -> list[Found]:
-        """Hands `search` what it moves about: which picture a row is of; a text's keys, values, tokens."""
-        which: NDArray[Any] = np.arange(count)
-        before: NDArray[Any] = np.tile(np.array(rows.before, np.int64), (count, 1, 1))
-        prefix = _Prefix(rows.prefix, count)
-        known = len(rows.before) + len(rows.start)
-
-        def step(tokens: Ids, _place: int, pictures: Pair, text: Pair) -> tuple[Floats, Floats, Floats]:
-            shape = tokens.shape
-            feeds: dict[str, NDArray[Any]] = {
-                "tokens": tokens.reshape(-1, 1),
-                "text": text[0].reshape(tokens.size, *text[0].shape[2:]),
-                **prefix.of(np.repeat(pictures[0].astype(np.intp), shape[1])),
-            }
-            if self.config.family == "idefics3":
-                feeds["seen"] = np.zeros((tokens.size, 0, self.config.width), np.float32)
-            logits, longer = self._step.run(feeds)
-            history: NDArray[Any] = np.concatenate([text[1].astype(np.int64), tokens[..., None]], axis=2)
-            written = history.shape[2] - known
-            scores = log_probabilities(
-                logits, history.reshape(-1, history.shape[2]), written, self.config.writing
-            )
-            return scores.reshape(*shape, -1), longer.reshape(*shape, *longer.shape[1:]), history
-
+    def _search(self, known: _Known, count: int, max_tokens: int, beams: int) -> list[Found]:
+        cache = CACHES[self._device](
+            StepGraph(self._step, self._step_feeds, flat=True),
+            known.prefix,
+            {"text": self._empty_text(count)},
+        )
         # A first token that is forced counts as one of the text's.
         forced = len(self.config.writing.start) - 1 if self.config.family == "florence2" else 0
         return search(
-            step,
-            (which, which),
-            (self._empty_text(count)[:, None], before),
-            rows.start,
+            _Writing(cache, known, count, self.config.writing),
+            count,
+            known.start,
             most=max(max_tokens - forced, 1),
             beams=beams,
             end=self.config.writing.ends[0],
             never=np.array([], np.int64),
         )
 
+    def _step_feeds(self, tokens: Ids, _place: int) -> Feeds:
+        feeds: dict[str, NDArray[Any]] = {"tokens": tokens.reshape(-1, 1)}
+        if self.config.family == "idefics3":
+            feeds["seen"] = np.zeros((tokens.size, 0, self.config.width), np.float32)
+        return feeds
 
-class _Prefix:
-    """Keys and values of pictures, gathered anew only when the rows are others: they are large."""
 
-    def __init__(self, arrays: Mapping[str, Floats], count: int) -> None:
-        self._arrays = arrays
-        self._rows = np.arange(count)
-        self._gathered = dict(arrays)
+class _Writing:
+    """What the search goes through: keys and values, and the tokens that the model's rules look back at."""
 
-    def of(self, rows: NDArray[np.intp]) -> dict[str, Floats]:
-        if not np.array_equal(rows, self._rows):
-            self._rows = rows
-            self._gathered = {name: array[rows] for name, array in self._arrays.items()}
-        return self._gathered
+    def __init__(self, cache: KvCache, known: _Known, count: int, rules: WritingConfig) -> None:
+        self._cache, self._rules = cache, rules
+        self._history: Ids = np.tile(np.array(known.before, np.int64), (count, 1, 1))
+        self._known = len(known.before) + len(known.start)
+
+    def read(self, tokens: Ids, place: int) -> Floats:
+        logits = self._cache.read(tokens, place)
+        self._history = np.concatenate([self._history, tokens[..., None]], axis=2)
+        length = self._history.shape[2]
+        flat = logits.reshape(tokens.size, -1)
+        scores = log_probabilities(flat, self._history.reshape(-1, length), length - self._known, self._rules)
+        return scores.reshape(logits.shape)
+
+    def take(self, rows: Rows, sources: Rows) -> None:
+        self._cache.take(rows, sources)
+        self._history = self._history[rows[:, None], sources]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -21,11 +22,15 @@ from pipeline.core.errors import (
 from pipeline.core.operation import Device
 
 Feeds = Mapping[str, NDArray[Any]]
+# An array, or what lies in a device's own memory.
+Value: TypeAlias = NDArray[Any] | onnxruntime.OrtValue
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # What ONNX Runtime and CUDA say when memory is gone; there is no error class for it.
 _OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "cudaerrormemoryallocation")
 _ORT_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.InvalidArgument, ort_errors.EPFail)
+# Binding and copying say everything by Python's own RuntimeError.
+_RUN_ERRORS = (*_ORT_ERRORS, MemoryError, RuntimeError)
 
 
 class Session(Protocol):
@@ -75,6 +80,7 @@ class OrtSession:
             raise ProviderUnavailable(f"this onnxruntime has no {provider}; install the extra 'gpu'")
         if device == "cuda":
             onnxruntime.preload_dlls()  # CUDA and cuDNN from their wheels, where the system has none
+        self._place = (device, device_index)
         options = _options()
         if weights:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
@@ -103,15 +109,65 @@ class OrtSession:
         return [value.name for value in self._session.get_inputs()]
 
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
-        try:
+        with _translated():
             return list(
                 self._session.run(None, {name: np.ascontiguousarray(array) for name, array in feeds.items()})
             )
-        except (*_ORT_ERRORS, MemoryError) as error:
-            text = str(error).lower()
-            if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
-                raise DeviceOutOfMemory("the device had no memory left for this item") from error
-            raise InternalError(f"ONNX Runtime failed: {error}") from error
+
+    def run_bound(self, feeds: Mapping[str, Value], fetched: int) -> list[Value]:
+        """`run` that leaves outputs where they were worked out.
+
+        Args:
+            feeds: Arrays are copied to the device; what is there already is read there.
+            fetched: How many of the outputs, in the graph's order, come back as arrays; the others stay.
+
+        Raises:
+            DeviceOutOfMemory: Worth another try.
+        """
+        with _translated():
+            binding = self._session.io_binding()
+            for name, value in feeds.items():
+                if isinstance(value, np.ndarray):
+                    binding.bind_cpu_input(name, np.ascontiguousarray(value))
+                else:
+                    binding.bind_ortvalue_input(name, value)
+            for i, output in enumerate(self._session.get_outputs()):
+                if i < fetched:
+                    binding.bind_output(output.name)
+                else:
+                    binding.bind_output(output.name, *self._place)
+            binding.synchronize_inputs()
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+            outputs = binding.get_outputs()
+            return [value.numpy() if i < fetched else value for i, value in enumerate(outputs)]
+
+    def to_device(self, array: NDArray[Any]) -> onnxruntime.OrtValue:
+        """In the device's memory, for `run_bound`; on a CPU the array itself.
+
+        Raises:
+            DeviceOutOfMemory: Worth another try.
+        """
+        with _translated():
+            return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *self._place)
+
+    def from_device(self, value: onnxruntime.OrtValue) -> NDArray[Any]:
+        """The array again; on a CPU in the same memory, so not to be written to."""
+        with _translated():
+            array: NDArray[Any] = value.numpy()
+            return array
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """ONNX Runtime's errors while something runs, as ours."""
+    try:
+        yield
+    except _RUN_ERRORS as error:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+            raise DeviceOutOfMemory("the device had no memory left for this item") from error
+        raise InternalError(f"ONNX Runtime failed: {error}") from error
 
 
 def _options() -> onnxruntime.SessionOptions:

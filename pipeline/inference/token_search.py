@@ -1,4 +1,4 @@
-"""Finding texts token by token, greedily or with beams, in numpy over a step function.
+"""Finding texts token by token, greedily or with beams, in numpy over a model that reads them.
 
 Rows are items. Each step, the best `beams` continuations of a row are looked at: those that end are finished
 texts, and the row goes on with its best `beams` others. It leaves the batch when it has as many finished
@@ -7,19 +7,32 @@ texts as beams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
-Pair = tuple[Floats, Floats]
-# (tokens (N, K), place, prefix, text caches) to log-probabilities (N, K, V) and longer text caches.
-Step = Callable[[Ids, int, Pair, Pair], tuple[Floats, Floats, Floats]]
+Rows = NDArray[np.intp]
 # Continuations of each row, best first, (N, M) each: which beam, which token, sum of log-probabilities.
-Best = tuple[NDArray[np.intp], Ids, NDArray[np.float64]]
+Best = tuple[Rows, Ids, NDArray[np.float64]]
+
+
+class Reader(Protocol):
+    """A model that has read something of N rows, K texts each; at first one text each, of no token."""
+
+    def read(self, tokens: Ids, place: int) -> Floats:
+        """Reads one token more of each text, (N, K), at a place.
+
+        Returns:
+            Log-probabilities of the next token, (N, K, V), for the search to change.
+        """
+
+    def take(self, rows: Rows, sources: Rows) -> None:
+        """Goes on with these rows, (M,), ascending, and these texts of each, (M, K); drops the others."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +48,15 @@ class Found:
 class _Beams:
     """What is being written: rows of K texts each, and what belongs to them."""
 
-    items: NDArray[np.intp]  # (N,): places in the results
-    prefix: Pair
-    text: Pair
+    items: Rows  # (N,): places in the results
     scores: NDArray[np.float64]  # (N, K), sums of log-probabilities
     tokens: Ids  # (N, K, T)
     next: Floats  # (N, K, V), log-probabilities of the next token
 
-    def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Drops the other rows."""
-        self.items, self.scores = self.items[rows], self.scores[rows]
-        self.tokens, self.next = self.tokens[rows], self.next[rows]
-        self.prefix = (self.prefix[0][rows], self.prefix[1][rows])
-        self.text = (self.text[0][rows], self.text[1][rows])
-
 
 def search(
-    step: Step,
-    prefix: Pair,
-    text: Pair,
+    reader: Reader,
+    count: int,
     prompt: Sequence[int],
     *,
     most: int,
@@ -61,25 +64,20 @@ def search(
     end: int,
     never: Ids,
 ) -> list[Found]:
-    """The best text for each row of a prefix, by mean log-probability.
+    """The best text for each row, by mean log-probability.
 
     Args:
-        step: One token further.
-        prefix: Keys and values, rows first.
-        text: Empty text caches, (N, 1, layers, heads, 0, d) each.
+        reader: Knows what the rows are about.
+        count: Its rows.
         prompt: Tokens that every text begins with.
         most: Tokens at most, without prompt and end.
         beams: Texts that are followed at a time; 1 is greedy.
         end: The token that ends a text.
         never: Tokens that are never written.
     """
-    count = len(prefix[0])
     for place, token in enumerate(prompt):
-        following, *longer = step(np.full((count, 1), token, np.int64), place, prefix, text)
-        text = (longer[0], longer[1])
-    now = _Beams(
-        np.arange(count), prefix, text, np.zeros((count, 1)), np.zeros((count, 1, 0), np.int64), following
-    )
+        following = reader.read(np.full((count, 1), token, np.int64), place)
+    now = _Beams(np.arange(count), np.zeros((count, 1)), np.zeros((count, 1, 0), np.int64), following)
     finished: list[list[Found]] = [[] for _ in range(count)]
     for written in range(most + 1):
         now.next[..., never] = -np.inf
@@ -88,13 +86,10 @@ def search(
         if written == most:
             _cut_off(now, finished)
             break
-        goes_on = np.array([len(finished[item]) < beams for item in now.items])
-        if not goes_on.any():
+        goes_on = np.flatnonzero([len(finished[item]) < beams for item in now.items])
+        if not len(goes_on):
             break
-        sources, tokens, scores = _without(end, beams, best)
-        if not goes_on.all():
-            now.keep(goes_on)
-        _advance(now, step, len(prompt) + written, (sources[goes_on], tokens[goes_on], scores[goes_on]))
+        _advance(now, reader, len(prompt) + written, goes_on, _without(end, beams, best))
     return [max(texts, key=lambda found: found.score) for texts in finished]
 
 
@@ -145,8 +140,12 @@ def _cut_off(now: _Beams, finished: list[list[Found]]) -> None:
 
 
 def _without(end: int, beams: int, best: Best) -> Best:
-    """The best continuations that do not end: at most one of a beam's does, so twice as many are enough."""
+    """The best continuations that do not end: at most one of a beam's does, so twice as many are enough.
+
+    Where a vocabulary has fewer, ends take their places, so unlikely that nothing comes of them.
+    """
     sources, tokens, scores = best
+    scores = np.where(tokens == end, -np.inf, scores)
     order = np.argsort(tokens == end, axis=1, kind="stable")[:, :beams]
     return (
         np.take_along_axis(sources, order, 1),
@@ -155,12 +154,10 @@ def _without(end: int, beams: int, best: Best) -> Best:
     )
 
 
-def _advance(now: _Beams, step: Step, place: int, chosen: Best) -> None:
-    """Goes one token further."""
-    sources, tokens, scores = chosen
-    own = np.arange(len(now.items))[:, None]
-    now.tokens = np.concatenate([now.tokens[own, sources], tokens[..., None]], axis=2)
-    if sources.shape[1] > 1:
-        now.text = (now.text[0][own, sources], now.text[1][own, sources])
-    now.next, *longer = step(tokens, place, now.prefix, now.text)
-    now.text, now.scores = (longer[0], longer[1]), scores
+def _advance(now: _Beams, reader: Reader, place: int, rows: Rows, chosen: Best) -> None:
+    """Goes one token further with these rows and drops the others."""
+    sources, tokens, scores = chosen[0][rows], chosen[1][rows], chosen[2][rows]
+    now.items, now.scores = now.items[rows], scores
+    now.tokens = np.concatenate([now.tokens[rows[:, None], sources], tokens[..., None]], axis=2)
+    reader.take(rows, sources)
+    now.next = reader.read(tokens, place)

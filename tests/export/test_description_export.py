@@ -17,7 +17,7 @@ from export.shared_weights import in_levels
 from pipeline.core.artifact import ArtifactManifest, read_manifest
 from pipeline.core.errors import ArtifactCorrupt
 from pipeline.inference.artifacts import load_directory
-from pipeline.inference.describe_model import DescribeModel, State
+from pipeline.inference.describe_model import DescribeModel, State, Written
 from pipeline.inference.stored_weights import read_weights
 from pipeline.models.description.shape import CAPTION, EN, Shape
 from pipeline.models.description.transformer import causal_mask
@@ -33,6 +33,7 @@ from tests.support.description import (
     without_published_sounds,
     write_checkpoint,
 )
+from tests.support.kv_cache import keep_on_device, token_found_anywhere
 
 # torch's exporter itself warns of its own deprecations.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:torch")
@@ -102,7 +103,6 @@ def test_training_goes_on_from_the_artifact(artifact: Path) -> None:
     assert all((tables_of(artifact) / name).is_file() for name in TABLES)
 
 
-@pytest.mark.parametrize("beams", [1, 3])
 def test_texts_do_not_depend_on_neighbours(model: DescribeModel, states: list[State], beams: int) -> None:
     """Pictures with and without a sound, written together and alone, in both languages."""
     seen = states[:5]
@@ -112,6 +112,51 @@ def test_texts_do_not_depend_on_neighbours(model: DescribeModel, states: list[St
         assert [one.tokens for one in together] == [one.tokens for one in alone]
         assert [one.score for one in together] == pytest.approx([one.score for one in alone], abs=1e-4)
     assert len({token for one in together for token in one.tokens}) >= 10
+
+
+@pytest.fixture(params=[1, 3], ids=["greedy", "beams"])
+def beams(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def ended_early(
+    model: DescribeModel, states: list[State], beams: int, patch: pytest.MonkeyPatch
+) -> list[Written]:
+    """Texts of all lengths, with another token at which they end."""
+    texts = [one.tokens for one in model.write(states, beams=beams)]
+    patch.setitem(model._special, "<end>", token_found_anywhere(texts))
+    return model.write(states, beams=beams)
+
+
+def test_texts_are_the_same_from_a_device_s_memory(
+    model: DescribeModel, states: list[State], beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bound to the device as on CUDA, though it is the CPU: finished items read along, then are dropped."""
+    seen = [*states[:5], *model.encode_batch([(picture(i), None) for i in range(5, 16)])]
+    expected = ended_early(model, seen, beams, monkeypatch)
+    assert len({len(one.tokens) for one in expected}) >= 4
+    watch = keep_on_device(monkeypatch, "cpu")
+    found = model.write(seen, beams=beams)
+    assert [one.tokens for one in found] == [one.tokens for one in expected]
+    assert [one.score for one in found] == pytest.approx([one.score for one in expected], abs=1e-4)
+    assert watch.read_along
+    assert watch.dropped
+    assert [model.write([one], beams=beams)[0].tokens for one in seen] == [one.tokens for one in expected]
+
+
+@pytest.mark.gpu
+def test_cuda_writes_the_same_texts(
+    artifact: Path, model: DescribeModel, states: list[State], beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same states, token for token, with keys and values in the GPU's memory."""
+    seen = [*states[:5], *model.encode_batch([(picture(i), None) for i in range(5, 16)])]
+    expected = ended_early(model, seen, beams, monkeypatch)
+    cuda = DescribeModel(load_directory(artifact), "cuda")
+    monkeypatch.setitem(cuda._special, "<end>", model._special["<end>"])
+    watch = keep_on_device(monkeypatch, "cuda")
+    assert [one.tokens for one in cuda.write(seen, beams=beams)] == [one.tokens for one in expected]
+    assert watch.read_along
+    assert watch.dropped
 
 
 def test_beams_find_likelier_texts_than_greed(model: DescribeModel, states: list[State]) -> None:

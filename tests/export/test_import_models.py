@@ -41,6 +41,7 @@ from pipeline.inference.token_search import Found
 from pipeline.operations.describe import DescribeParams, DescribeReceipt
 from tests.support import checkpoints
 from tests.support.image_bytes import saved
+from tests.support.kv_cache import keep_on_device, token_found_anywhere
 
 # torch's exporter and transformers warn of their own deprecations.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -154,6 +155,50 @@ def test_beams(imported: Imported) -> None:
     same_end = [(one.tokens, tokens) for one, tokens in pairs if len(one.tokens) == len(tokens)]
     assert len(same_end) >= 2
     assert all(found == wanted for found, wanted in same_end)
+
+
+def ended_early(
+    model: ImportedModel, prompt: str, beams: int, patch: pytest.MonkeyPatch
+) -> tuple[list[np.ndarray], list[list[int]]]:
+    """Pictures of one grid, so written together, and texts of all lengths: another token ends them."""
+    pictures = [model.prepare(smooth_noise(64, 40 + i)) for i in range(8)]
+    end = token_found_anywhere(tokens_of(model, pictures, prompt, beams))
+    writing = model.config.writing.model_copy(update={"ends": (end,)})
+    patch.setattr(model, "config", model.config.model_copy(update={"writing": writing}))
+    return pictures, tokens_of(model, pictures, prompt, beams)
+
+
+def tokens_of(model: ImportedModel, pictures: list[np.ndarray], prompt: str, beams: int) -> list[list[int]]:
+    return [one.tokens for one in model.write(pictures, prompt, MOST, beams) if isinstance(one, Found)]
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_texts_are_the_same_from_a_device_s_memory(
+    imported: Imported, beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bound to the device as on CUDA, though it is the CPU; finished rows read along, then are dropped."""
+    model, prompt = imported.model, imported.prompt()
+    pictures, expected = ended_early(model, prompt, beams, monkeypatch)
+    assert len({len(tokens) for tokens in expected}) >= 2
+    watch = keep_on_device(monkeypatch, "cpu")
+    assert tokens_of(model, pictures, prompt, beams) == expected
+    assert watch.read_along
+    assert watch.dropped
+    assert [tokens_of(model, [picture], prompt, beams)[0] for picture in pictures] == expected
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("beams", [1, 3])
+def test_cuda_writes_the_same_texts(imported: Imported, beams: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token for token, with keys and values in the GPU's memory."""
+    prompt = imported.prompt()
+    pictures, expected = ended_early(imported.model, prompt, beams, monkeypatch)
+    cuda = ImportedModel(load_directory(imported.directory), "cuda")
+    cuda.config = imported.model.config
+    watch = keep_on_device(monkeypatch, "cuda")
+    assert tokens_of(cuda, pictures, prompt, beams) == expected
+    assert watch.read_along
+    assert watch.dropped
 
 
 def test_text_is_the_library_s(imported: Imported) -> None:

@@ -31,6 +31,10 @@ class FakeInferenceSession:
         assert self.error is not None
         raise self.error
 
+    def io_binding(self) -> Any:
+        assert self.error is not None
+        raise self.error
+
 
 def test_a_graph_runs_on_the_cpu() -> None:
     """The real graph loads with the provider that was asked for and takes views that are not contiguous."""
@@ -40,6 +44,20 @@ def test_a_graph_runs_on_the_cpu() -> None:
     (y,) = session.run({"planes": planes})
     assert y.shape == (1, 80, 4, 6)
     assert y.dtype == np.float32
+
+
+def test_bound_to_the_device() -> None:
+    """Inputs from either memory, outputs in either: the numbers of a plain run; they outlive the session."""
+    session = OrtSession(ANALYSIS)
+    planes = np.random.default_rng(0).integers(0, 256, (6, 192, 4, 1), dtype=np.uint8).transpose(3, 1, 2, 0)
+    (expected,) = session.run({"planes": planes})
+    (fetched,) = session.run_bound({"planes": planes}, fetched=1)
+    (stays,) = session.run_bound({"planes": session.to_device(planes)}, fetched=0)
+    np.testing.assert_array_equal(fetched, expected)
+    assert not isinstance(stays, np.ndarray)
+    found = session.from_device(stays)
+    del session, stays
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.skipif(
@@ -66,6 +84,8 @@ def test_silent_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         (ort_errors.Fail("CUDA failure 2: out of memory"), DeviceOutOfMemory),
         (MemoryError(), DeviceOutOfMemory),
         (ort_errors.Fail("something else"), InternalError),
+        (RuntimeError("Error when binding input: CUDA failure 2: out of memory"), DeviceOutOfMemory),
+        (RuntimeError("Error when binding input: something else"), InternalError),
     ],
 )
 def test_memory_errors_are_told_apart(
@@ -74,8 +94,11 @@ def test_memory_errors_are_told_apart(
     """Memory that ran out is worth another try; other failures are ours."""
     monkeypatch.setattr(onnxruntime, "InferenceSession", FakeInferenceSession)
     monkeypatch.setattr(FakeInferenceSession, "error", error)
+    feeds = {"planes": np.zeros((1, 192, 2, 2), np.uint8)}
     with pytest.raises(expected):
-        OrtSession(ANALYSIS).run({"planes": np.zeros((1, 192, 2, 2), np.uint8)})
+        OrtSession(ANALYSIS).run(feeds)
+    with pytest.raises(expected):
+        OrtSession(ANALYSIS).run_bound(feeds, fetched=1)
 
 
 def test_a_damaged_graph_is_refused(tmp_path: Path) -> None:
@@ -88,5 +111,8 @@ def test_a_damaged_graph_is_refused(tmp_path: Path) -> None:
 
 def test_wrong_inputs_are_a_fault() -> None:
     """A shape that the graph does not take is an error of ours with a message."""
+    wrong = {"planes": np.zeros((1, 64, 2, 2), np.uint8)}
     with pytest.raises(InternalError):
-        OrtSession(ANALYSIS).run({"planes": np.zeros((1, 64, 2, 2), np.uint8)})
+        OrtSession(ANALYSIS).run(wrong)
+    with pytest.raises(InternalError):
+        OrtSession(ANALYSIS).run_bound(wrong, fetched=1)

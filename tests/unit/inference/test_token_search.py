@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,55 +15,52 @@ PROMPT = (2, 3)
 
 
 class Language:
-    """Log-probabilities by row and last token. A row's number is hidden in its prefix."""
+    """Log-probabilities by row and the last two tokens."""
 
     def __init__(self, rows: int, seed: int, end_bonus: float = 0.0) -> None:
-        logits = np.random.default_rng(seed).normal(size=(rows, VOCABULARY, VOCABULARY)) * 2
-        logits[:, :, END] += end_bonus
-        logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
+        logits = np.random.default_rng(seed).normal(size=(rows, *[VOCABULARY] * 3)) * 2
+        logits[..., END] += end_bonus
+        logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         self.table = logits.astype(np.float32)
         self.rows_seen: list[int] = []
 
-    def step(self, tokens, place, prefix, text):  # type: ignore[no-untyped-def]
-        row = prefix[0][:, 0, 0, 0, 0].astype(int)
-        assert text[0].shape[:2] == tokens.shape
-        assert text[0].shape[4] == place
-        self.rows_seen.append(len(row))
-        added = np.broadcast_to(tokens[:, :, None, None, None, None], (*tokens.shape, 1, 1, 1, 1)).astype(
-            np.float32
-        )
-        longer = np.concatenate([text[0], added], axis=4)
-        np.testing.assert_array_equal(longer[:, :, 0, 0, -1, 0], tokens)
-        return self.table[row[:, None], tokens], longer, longer
-
     def write(self, rows: list[int], beams: int) -> list[Found]:
-        prefix = np.array(rows, np.float32).reshape(-1, 1, 1, 1, 1)
-        nothing = np.zeros((len(rows), 1, 1, 1, 0, 1), np.float32)
-        return search(
-            self.step,
-            (prefix, prefix),
-            (nothing, nothing),
-            PROMPT,
-            most=MOST,
-            beams=beams,
-            end=END,
-            never=NEVER,
-        )
+        return search(Reading(self, rows), len(rows), PROMPT, most=MOST, beams=beams, end=END, never=NEVER)
 
     def score(self, row: int, tokens: list[int]) -> float:
         """Mean log-probability of a text with its end."""
-        path = [PROMPT[-1], *tokens, END]
-        return float(np.mean([self.table[row, a, b] for a, b in pairwise(path)]))
+        path = [*PROMPT, *tokens, END]
+        return float(
+            np.mean([self.table[row, *three] for three in zip(path, path[1:], path[2:], strict=False)])
+        )
+
+
+class Reading:
+    """Remembers its texts for itself, as a model's keys and values do."""
+
+    def __init__(self, language: Language, rows: list[int]) -> None:
+        self.language, self.rows = language, np.array(rows)
+        self.texts = np.zeros((len(rows), 1, 0), np.int64)
+
+    def read(self, tokens: np.ndarray, place: int) -> np.ndarray:
+        assert self.texts.shape == (*tokens.shape, place)
+        self.language.rows_seen.append(len(tokens))
+        self.texts = np.concatenate([self.texts, tokens[..., None]], axis=2)
+        before = self.texts[..., -2:][..., 0]
+        return self.language.table[self.rows[:, None], before, tokens]
+
+    def take(self, rows: np.ndarray, sources: np.ndarray) -> None:
+        self.rows, self.texts = self.rows[rows], self.texts[rows[:, None], sources]
 
 
 def test_greedy_takes_the_likeliest_token_each_time() -> None:
     language = Language(1, seed=3)
     (found,) = language.write([0], beams=1)
-    expected, token = [], PROMPT[-1]
+    expected, (before, token) = [], PROMPT
     while len(expected) < MOST:
-        scores = language.table[0, token].copy()
+        scores = language.table[0, before, token].copy()
         scores[NEVER] = -np.inf
-        token = int(scores.argmax())
+        before, token = token, int(scores.argmax())
         if token == END:
             break
         expected.append(token)
