@@ -91,7 +91,7 @@ def graph_files(model: DescriptionModel, image: EfficientNetLite1, audio: YamNet
                 "search_embedding": ("n", shape.embedding),
                 "tags": ("n", shape.tags),
             },
-            [(normal(n, p, shape.width),) for n, p in ((2, 68), (1, 1), (3, 77))],
+            [(normal(n, p, shape.width),) for n, p in ((2, 77), (1, 1), (3, 86))],
         ),
         "step": GraphFile(
             StepGraph(model),
@@ -104,7 +104,7 @@ def graph_files(model: DescriptionModel, image: EfficientNetLite1, audio: YamNet
                 "text_values": text_axes,
             },
             {"log_probabilities": ("n", "k", shape.vocabulary), "new_keys": longer, "new_values": longer},
-            [step_case(2, 3, 68, 5), step_case(1, 1, 9, 0), step_case(4, 1, 77, 1), step_case(1, 5, 1, 30)],
+            [step_case(2, 3, 77, 5), step_case(1, 1, 9, 0), step_case(4, 1, 86, 1), step_case(1, 5, 1, 30)],
         ),
         "text": GraphFile(
             TextGraph(model),
@@ -116,7 +116,7 @@ def graph_files(model: DescriptionModel, image: EfficientNetLite1, audio: YamNet
             AttentionGraph(model),
             {"tokens": {0: _N, 1: _WORDS}, "prefix_keys": prefix_axes, "prefix_values": prefix_axes},
             {"attention": ("n", "layers", "t", "p")},
-            [attention_case(2, 9, 68), attention_case(1, 3, 77)],
+            [attention_case(2, 9, 77), attention_case(1, 3, 86)],
         ),
     }
 

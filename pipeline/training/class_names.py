@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from pipeline.models.description.efficientnet import EfficientNetLite1
-from pipeline.models.description.model import CLASS_TOKENS, DescriptionModel
+from pipeline.models.description.model import NAME_TOKENS, SAID_CLASSES, DescriptionModel
 from pipeline.models.description.shape import PAD
 from pipeline.training.captions import STOP_WORDS
 
@@ -24,10 +24,12 @@ _MOST_TOLD = 60_000  # texts of those that have a class in them
 
 
 def class_words(tokenizer: Tokenizer, names: Sequence[str]) -> Tensor:
-    """Tokens of each name, padded, int32 (names, W): see `DescriptionModel.name_classes`."""
-    rows = [torch.tensor(encoding.ids) for encoding in tokenizer.encode_batch([n.lower() for n in names])]
-    padded: Tensor = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
-    return padded.to(torch.int32)
+    """Tokens of each name, cut or padded, int32 (names, 6): see `DescriptionModel.name_classes`."""
+    found = torch.full((len(names), NAME_TOKENS), PAD, dtype=torch.int32)
+    for row, encoding in zip(found, tokenizer.encode_batch([n.lower() for n in names]), strict=True):
+        ids = encoding.ids[:NAME_TOKENS]
+        row[: len(ids)] = torch.tensor(ids)
+    return found
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,26 @@ def guessed(told: Sequence[Told], random: np.random.Generator) -> tuple[Tensor, 
     """What an encoder might have said of the pictures that texts are about.
 
     Its classes are never quite the caption's: each word stands for one of its classes, drawn by chance, less
-    likely ones for any. (B, 3) classes, the likeliest first, and scores.
+    likely ones for any. (B, 2) classes, the likeliest first, and scores.
     """
     classes, scores = [], []
     for text in told:
-        order = random.permutation(len(text.classes))[:CLASS_TOKENS]
+        order = random.permutation(len(text.classes))[:SAID_CLASSES]
         own = [int(random.choice(text.classes[i])) for i in order]
-        likely = [*random.uniform(0.1, 0.9, 1), *random.uniform(0.05, 0.3, CLASS_TOKENS)][: len(own)]
-        own += random.integers(1000, size=CLASS_TOKENS - len(own)).tolist()
-        likely += random.uniform(0, 0.05, CLASS_TOKENS - len(likely)).tolist()
+        likely = [*random.uniform(0.1, 0.9, 1), *random.uniform(0.05, 0.3, SAID_CLASSES)][: len(own)]
+        own += random.integers(1000, size=SAID_CLASSES - len(own)).tolist()
+        likely += random.uniform(0, 0.05, SAID_CLASSES - len(likely)).tolist()
         best = np.argsort(-np.array(likely))
         classes.append([own[i] for i in best])
         scores.append([likely[i] for i in best])
     return torch.tensor(classes), torch.tensor(scores, dtype=torch.float32)
+
+
+def sure_of(random: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Any classes, the first with a score that leaves no doubt: (count, 2) classes, and scores."""
+    scores = np.stack([random.uniform(0.5, 1, count), random.uniform(0, 0.2, count)], axis=1)
+    classes = random.integers(1000, size=(count, SAID_CLASSES))
+    return torch.from_numpy(classes), torch.from_numpy(scores).float()
 
 
 @torch.no_grad()

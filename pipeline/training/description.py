@@ -38,7 +38,7 @@ from pipeline.models.description.graphs import LOOKING_LAYERS, AttentionGraph
 from pipeline.models.description.model import IMAGE_TOKENS, LOOK_TOKENS, DescriptionModel
 from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, PAD, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
-from pipeline.training.class_names import guessed, name_classes
+from pipeline.training.class_names import guessed, name_classes, sure_of
 from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.description_data import TABLES, as_grid, load_data
 from pipeline.training.description_judge import Judge, decoded, search_texts, seen, tokens_of
@@ -125,7 +125,8 @@ class Run:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             if recipe.reward:
                 loss = self._reward_loss() + 0.3 * self._caption_loss() + 0.3 * self._sound_loss()
-                loss = loss + 0.1 * self._joined_loss() + 0.3 * self._named_loss()
+                loss = loss + 0.1 * self._joined_loss() + 0.2 * self._told_loss()
+                loss = loss + 0.3 * self._named_loss()
             elif state.step < recipe.text_steps:
                 loss = self._alone_loss()
             else:
@@ -200,13 +201,16 @@ class Run:
         return there
 
     def _told_loss(self) -> Tensor:
-        """Captions without pictures, from the names of classes that an encoder might have seen."""
-        model, every = self.state.model, self.data.told
-        if not every:
+        """Without pictures: captions from classes that an encoder might have seen, and classes' names."""
+        model, data, count = self.state.model, self.data, self.recipe.told
+        if not data.told:
             return torch.zeros(())
-        chosen = [every[i] for i in self.random.integers(len(every), size=self.recipe.told)]
-        _, prefix = model.encode(model.say(*guessed(chosen, self.random)))
-        return text_loss(model, pack([[text_tokens(CAPTION, EN, text.ids)] for text in chosen]), prefix)
+        texts = [data.told[i] for i in self.random.integers(len(data.told), size=count)]
+        sure = sure_of(self.random, count)
+        said = [torch.cat(pair) for pair in zip(guessed(texts, self.random), sure, strict=True)]
+        wanted = [text.ids for text in texts] + [data.class_names[i] for i in sure[0][:, 0].tolist()]
+        _, prefix = model.encode(model.say(said[0], said[1]))
+        return text_loss(model, pack([[text_tokens(CAPTION, EN, ids)] for ids in wanted]), prefix)
 
     def _named_loss(self) -> Tensor:
         """Photographs unlike those with captions, by the name of what they show: better than a wild guess."""

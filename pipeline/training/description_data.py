@@ -117,6 +117,7 @@ class Data:
     texts: list[list[int]]
     told: list[Told]
     named: Named
+    class_names: list[list[int]]
 
 
 def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_views: int) -> Data:
@@ -153,6 +154,7 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
         )
 
     captioned = photos(train, views, "train")
+    class_names = _all_tokens(tokenizer, [*map(with_article, names.imagenet)])
     uncaptioned = sorted((folder / "photos" / "imagenet_sample").glob("*.*"))
     return Data(
         tokenizer,
@@ -170,8 +172,9 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
             cached_views(uncaptioned, min(views, _NAMED_VIEWS), encoder, cache, "named"),
             captioned.views[0],
             encoder,
-            [encoding.ids for encoding in tokenizer.encode_batch([*map(with_article, names.imagenet)])],
+            class_names,
         ),
+        class_names,
     )
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from pipeline.models.description.efficientnet import EfficientNetLite1
-from pipeline.models.description.model import CLASS_TOKENS, IMAGE_TOKENS, LOOK_TOKENS
+from pipeline.models.description.model import IMAGE_TOKENS, LOOK_TOKENS, NAME_TOKENS, SAID_CLASSES
+from pipeline.models.description.shape import PAD
 from pipeline.training.class_names import ClassesInTexts, class_words, guessed, with_article
 from pipeline.training.description_data import name_photos
-from tests.support.description import LABELS, NAMES, SMALL, tokenizer, untrained
+from tests.support.description import LABELS, SMALL, tokenizer, untrained
 
 FOUND = ClassesInTexts(["tabby, tabby cat", "Egyptian cat", "espresso", "laptop, laptop computer"])
 
@@ -32,7 +33,7 @@ def test_guesses_are_what_an_encoder_might_have_said() -> None:
     """The caption's classes come with higher scores than others, the likeliest first; others fill up."""
     told = FOUND.told(["cats on a laptop", "a tabby"] * 50, [[1], [2]] * 50)
     classes, scores = guessed(told, np.random.default_rng(0))
-    assert classes.shape == scores.shape == (100, CLASS_TOKENS)
+    assert classes.shape == scores.shape == (100, SAID_CLASSES)
     assert bool((scores[:, :-1] >= scores[:, 1:]).all())
     assert {int(row[0]) for row in classes[1::2]} == {0}
     assert {tuple(sorted(row[:2].tolist())) for row in classes[::2]} == {(0, 3), (1, 3)}
@@ -44,22 +45,28 @@ def test_pictures_say_their_likeliest_classes() -> None:
     model = untrained()
     cells = torch.rand(1, 64, 1280)
     probabilities = torch.full((1, len(LABELS)), 1e-4)
-    probabilities[0, [7, 998, 30]] = torch.tensor([0.2, 0.5, 0.1])
+    probabilities[0, [7, 998]] = torch.tensor([0.2, 0.5])
     with torch.no_grad():
         tokens = model.look(cells, probabilities)
         assert tokens.shape == (1, IMAGE_TOKENS, SMALL.width)
-        said = model.say(torch.tensor([[998, 7, 30]]), torch.tensor([[0.5, 0.2, 0.1]]))
+        said = model.say(torch.tensor([[998, 7]]), torch.tensor([[0.5, 0.2]]))
         torch.testing.assert_close(tokens[:, LOOK_TOKENS:], said)
         other = probabilities.clone()
-        other[0, 31], other[0, 30] = 0.1, 1e-4
+        other[0, 999], other[0, 7] = 0.2, 1e-4
         changed = (model.look(cells, other) != tokens).any(dim=2)[0]
-    assert changed.nonzero().flatten().tolist() == [IMAGE_TOKENS - 1]
+    first_changed = LOOK_TOKENS + NAME_TOKENS
+    assert changed.nonzero().flatten().tolist()[0] == first_changed
+    assert not bool(changed[:first_changed].any())
 
 
 def test_names_are_tokens_of_the_vocabulary() -> None:
-    words = class_words(tokenizer(), NAMES.imagenet)
-    assert len(words) == len(LABELS) == 1000
-    assert tokenizer().decode([token for token in words[998].tolist() if token]).strip() == "great dog"
+    """Small letters, cut where they are long, padded where they are short."""
+    words = class_words(tokenizer(), ["A dog", "SANDY beaches on the beach"])
+    assert words.shape == (2, NAME_TOKENS)
+    short, long = (tokenizer().encode(text).ids for text in ("a dog", "sandy beaches on the beach"))
+    assert words[0].tolist() == [*short, *[PAD] * (NAME_TOKENS - len(short))]
+    assert len(long) > NAME_TOKENS
+    assert words[1].tolist() == long[:NAME_TOKENS]
 
 
 def test_photos_are_named_where_captions_say_nothing() -> None:

@@ -27,7 +27,7 @@ LOOKING_LAYERS = (1, 2)
 
 
 class ImageGraph(nn.Module):
-    """pixels: uint8 sRGB (N, 240, 240, 3). image_tokens: (N, 68, width). classes: (N, 1000), of sum 1."""
+    """pixels: uint8 sRGB (N, 240, 240, 3). image_tokens: (N, 77, width). classes: (N, 1000), of sum 1."""
 
     def __init__(self, encoder: EfficientNetLite1, model: DescriptionModel) -> None:
         super().__init__()

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.models.description import efficientnet, yamnet
-from pipeline.models.description.shape import EMBED, PAD, Shape
+from pipeline.models.description.shape import EMBED, Shape
 from pipeline.models.description.transformer import Cache, Transformer, as_mask, causal_mask
 
 _CELLS = efficientnet.GRID**2
 LOOK_TOKENS = _CELLS + 1  # the cells row by row, after one token for the whole picture
-CLASS_TOKENS = 3  # what the encoder's own classes say, the likeliest first
-IMAGE_TOKENS = LOOK_TOKENS + CLASS_TOKENS
+SAID_CLASSES = 2  # of the encoder's own, the likeliest first
+NAME_TOKENS = 6  # of each one's name; what is longer is cut
+IMAGE_TOKENS = LOOK_TOKENS + SAID_CLASSES * NAME_TOKENS
 MOST_AUDIO_TOKENS = 20
 _LEAST_LOGIT = -12.0  # of an audio class: what is less likely than that is all the same
 
@@ -46,12 +47,13 @@ class ClassConnector(nn.Module):
         super().__init__()
         self.project = nn.Linear(shape.width, shape.width)
         self.norm = nn.LayerNorm(shape.width)
-        self.places = nn.Parameter(0.02 * torch.randn(CLASS_TOKENS, shape.width))
+        self.places = nn.Parameter(0.02 * torch.randn(SAID_CLASSES * NAME_TOKENS, shape.width))
         self.certainty = nn.Parameter(0.02 * torch.randn(shape.width))
 
     def forward(self, names: Tensor, scores: Tensor) -> Tensor:
-        """Means of word embeddings, (B, 3, width), and scores in [0, 1], (B, 3), to (B, 3, width)."""
-        out: Tensor = self.norm(self.project(names)) + self.places + scores[:, :, None] * self.certainty
+        """Word embeddings (B, 2, 6, width) and scores in [0, 1], (B, 2), to (B, 12, width)."""
+        certainty = (scores[:, :, None, None] * self.certainty).expand_as(names)
+        out: Tensor = self.norm(self.project(names)).flatten(1, 2) + self.places + certainty.flatten(1, 2)
         return out
 
 
@@ -94,7 +96,8 @@ class DescriptionModel(nn.Module):
         self.embed_words = nn.Linear(shape.width, shape.embedding)
         self.tags = nn.Linear(shape.width, shape.tags)
         self.log_temperature = nn.Parameter(torch.tensor(2.7))
-        self.register_buffer("class_words", torch.zeros(efficientnet.CLASSES, 1, dtype=torch.int32), False)
+        unnamed = torch.zeros(efficientnet.CLASSES, NAME_TOKENS, dtype=torch.int32)
+        self.register_buffer("class_words", unnamed, persistent=False)
         nn.init.normal_(self.words.weight, std=0.02)
         for name, parameter in self.transformer.named_parameters():
             if name.endswith("_out.weight"):
@@ -106,7 +109,7 @@ class DescriptionModel(nn.Module):
         """Says what the image encoder's classes are called.
 
         Args:
-            class_words: Tokens of each class's name, then `<pad>`: int32 (1000, W). They come with the
+            class_words: Tokens of each class's name, then `<pad>`: int32 (1000, 6). They come with the
                 tokenizer, and are no part of a checkpoint.
         """
         self.class_words = class_words
@@ -119,17 +122,14 @@ class DescriptionModel(nn.Module):
             probabilities: Of the encoder's classes, (B, 1000), of sum 1.
 
         Returns:
-            (B, 68, width): the whole, the cells, the likeliest classes.
+            (B, 77, width): the whole, the cells, the names of the likeliest classes.
         """
-        scores, classes = probabilities.topk(CLASS_TOKENS, dim=1)
+        scores, classes = probabilities.topk(SAID_CLASSES, dim=1)
         return torch.cat([self.image(cells), self.say(classes, scores)], dim=1)
 
     def say(self, classes: Tensor, scores: Tensor) -> Tensor:
-        """Tokens (B, 3, width) of classes (int64) and their scores, (B, 3) each, the likeliest first."""
-        ids = self.class_words[classes].long()
-        there = (ids != PAD)[..., None].to(self.words.weight.dtype)
-        names = (self.words(ids) * there).sum(dim=2) / there.sum(dim=2).clamp(min=1)
-        tokens: Tensor = self.classes(names, scores)
+        """Tokens (B, 12, width) of classes (int64) and their scores, (B, 2) each, the likeliest first."""
+        tokens: Tensor = self.classes(self.words(self.class_words[classes].long()), scores)
         return tokens
 
     def encode(self, tokens: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Cache]:
