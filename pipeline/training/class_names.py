@@ -77,7 +77,7 @@ def guessed(told: Sequence[Told], random: np.random.Generator) -> tuple[Tensor, 
     for text in told:
         order = random.permutation(len(text.classes))[:SAID_CLASSES]
         own = [int(random.choice(text.classes[i])) for i in order]
-        likely = [*random.uniform(0.1, 0.9, 1), *random.uniform(0.05, 0.3, SAID_CLASSES)][: len(own)]
+        likely = [*random.uniform(0.1, 0.5, 1), *random.uniform(0.05, 0.3, SAID_CLASSES)][: len(own)]
         own += random.integers(1000, size=SAID_CLASSES - len(own)).tolist()
         likely += random.uniform(0, 0.05, SAID_CLASSES - len(likely)).tolist()
         best = np.argsort(-np.array(likely))
@@ -88,7 +88,7 @@ def guessed(told: Sequence[Told], random: np.random.Generator) -> tuple[Tensor, 
 
 def sure_of(random: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
     """Any classes, the first with a score that leaves no doubt: (count, 2) classes, and scores."""
-    scores = np.stack([random.uniform(0.5, 1, count), random.uniform(0, 0.2, count)], axis=1)
+    scores = np.stack([random.uniform(0.6, 1, count), random.uniform(0, 0.2, count)], axis=1)
     classes = random.integers(1000, size=(count, SAID_CLASSES))
     return torch.from_numpy(classes), torch.from_numpy(scores).float()
 

@@ -46,6 +46,7 @@ class ClassConnector(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.project = nn.Linear(shape.width, shape.width)
+        nn.init.eye_(self.project.weight)  # a name is easiest to repeat where its words look like words
         self.norm = nn.LayerNorm(shape.width)
         self.places = nn.Parameter(0.02 * torch.randn(SAID_CLASSES * NAME_TOKENS, shape.width))
         self.certainty = nn.Parameter(0.02 * torch.randn(shape.width))
