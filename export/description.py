@@ -35,6 +35,8 @@ TERMS = Terms(
     data_sets=(
         "Flickr8k (6,000 photographs, 30,000 English captions; non-commercial research and education)",
         "Flickr8k-CN (30,000 Chinese captions by people; research)",
+        "imagenet_sample (those of 883 photographs of imagenet-sample-images that are named by their class;"
+        " ImageNet terms: research)",
         "multi30k (140,000 English sentences, text only; Flickr30k's terms)",
         "COCO captions val2017 (25,000 English sentences, text only; CC BY 4.0)",
         "COCO-CN (4,700 Chinese captions and a list of tag words, text only; MIT)",

@@ -27,6 +27,12 @@ def artifact() -> LoadedArtifact:
     return load_directory(built_in_directory("stylization"))
 
 
+@lru_cache(maxsize=1)
+def fast_artifact() -> LoadedArtifact:
+    """The smaller one."""
+    return load_directory(built_in_directory("stylization_fast"))
+
+
 class CountedSession:
     """A session that counts its runs."""
 

@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.core.errors import ImageTooLarge, MaskMismatch, TriptychError, UndecodableImage, UnusableObject
-from pipeline.core.operation import HandlerContext, Limits, resolve_handler
+from pipeline.core.errors import (
+    ImageTooLarge,
+    InvalidParams,
+    MaskMismatch,
+    TriptychError,
+    UndecodableImage,
+    UnusableObject,
+)
+from pipeline.core.operation import HandlerContext, Installed, Limits, resolve_handler
 from pipeline.imaging.decode import DecodedImage, decode_image
 from pipeline.imaging.recolour import palette_of
 from pipeline.inference.stylize import Stylizer
 from pipeline.operations import stylize as operation
-from pipeline.operations.stylize import StylizeReceipt
+from pipeline.operations.stylize import StylizeParams, StylizeReceipt
 from tests.support import icc
 from tests.support.codec import codec, landscape
 from tests.support.image_bytes import saved
-from tests.support.stylize import MemoryMemo, artifact, gallery_path, gallery_picture, png, stylize, stylizer
+from tests.support.stylize import (
+    MemoryMemo,
+    artifact,
+    fast_artifact,
+    gallery_path,
+    gallery_picture,
+    png,
+    stylize,
+    stylizer,
+)
 
 HANDLER = stylizer()
 PIXELS = landscape(96, 136)
@@ -328,3 +345,36 @@ def test_threads_share_a_handler() -> None:
     assert sum(output.receipt.styles_encoded for output in outputs) == 1  # type: ignore[attr-defined]
     alone = [stylize(HANDLER, data, objects, styles=styles).data for data in pictures]
     assert [output.data for output in outputs] == alone
+
+
+def test_a_job_has_one_model() -> None:
+    """`model` names the artifact that is pinned; an item that wants the other one is refused, by its name."""
+    assert StylizeParams(styles=("wave",)).artifacts() == ("stylization",)
+    fast = Stylizer(HandlerContext("cpu", {"stylization_fast": fast_artifact()}))
+    output = stylize(fast, PNG, model="fast", format="png")
+    assert output.receipt.model == fast_artifact().digest  # type: ignore[attr-defined]
+    assert output.data != stylize(HANDLER, PNG, format="png").data
+    for handler, model in ((fast, "standard"), (HANDLER, "fast")):
+        with pytest.raises(InvalidParams, match=model):
+            stylize(handler, PNG, model=model)
+    installed = Installed({"stylization": artifact().manifest})
+    check = operation.OPERATION.check
+    assert check is not None
+    assert check(StylizeParams(styles=("wave",)), installed) == ()
+    ((name, _),) = check(StylizeParams(styles=("wave",), model="fast"), installed)
+    assert name == "model"
+
+
+def test_fast_is_faster() -> None:
+    """Less than half of the arithmetic: CPU time of both in turn, the best of three."""
+    fast, picture = (
+        Stylizer(HandlerContext("cpu", {"stylization_fast": fast_artifact()})),
+        png(landscape(256, 384)),
+    )
+    spent: dict[str, list[float]] = {"fast": [], "standard": []}
+    for _ in range(4):
+        for model, handler in (("fast", fast), ("standard", HANDLER)):
+            began = time.process_time()
+            stylize(handler, picture, model=model)
+            spent[model].append(time.process_time() - began)
+    assert min(spent["fast"]) < 0.7 * min(spent["standard"])
