@@ -399,6 +399,7 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     add("--cool-down", type=float, default=0.0, help="part of this run over which the rate of learning falls")
     add("--dropout", type=float, default=Recipe.dropout)
     add("--batch", type=int, default=Recipe.batch, help="photographs a step")
+    add("--ema", type=float, default=Recipe.ema, help="what the average keeps of itself at each step")
     add("--views", type=int, default=Recipe.views, help="of each photograph")
     add("--text-steps", type=int, default=Recipe.text_steps, help="steps on text alone, at the beginning")
     add("--align-search", action="store_true", help="begin the search heads anew, in closed form")
