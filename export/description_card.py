@@ -32,12 +32,14 @@ mention, and at last self-critical training on CIDEr. {steps} steps, {hours} CPU
 
 **ONNX Runtime against torch.** {parity}
 
-**Limits.** It learnt captions from 6,000 photographs of people and dogs out of doors, and it shows: it
-writes of those wherever it can, is often wrong about colours, numbers, what is done and what is held, and
-guesses sex and age. Do not rely on it to describe people, for accessibility without a person's look, or for
-anything that matters. It knows no names, reads no text, and takes no free prompts. Sounds: 29 classes;
-anything else gets the nearest. A picture is squashed to a square first. Scores of texts are likelihoods of
-words, not of being right.
+**Limits.** It learnt captions from 6,000 photographs of people and dogs out of doors, and it shows: colours,
+numbers, what is done and what is held are often wrong, sex and age are guesses. Where the image encoder is
+sure of another kind of thing, the caption may be no more than its name, and sometimes a misspelt or wrong
+one; where it is not, the caption is made up of people and dogs. Chinese captions know people and dogs only.
+Do not rely on it to describe people, for accessibility without a person's look, or for anything that
+matters. It reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest. A
+sound beside a picture may change some words of the picture's caption. A picture is squashed to a square
+first. Scores of texts are likelihoods of words, not of being right.
 """
 
 

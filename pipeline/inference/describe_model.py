@@ -301,7 +301,8 @@ class DescribeModel:
 
     def _written(self, found: Found, prompt: tuple[int, int], task: str, language: str) -> Written:
         parts = _split(found.tokens, self._special["<and>"])
-        texts = [self.tokenizer.decode(part).strip() for part in parts]
+        # Tokens are bytes: a character may be left unfinished.
+        texts = [self.tokenizer.decode(part).replace("\ufffd", "").strip() for part in parts]
         if task != "label":
             texts = [_as_sentence(text, language, truncated=found.truncated) for text in texts]
         sound_text = texts[1] if len(texts) > 1 else None
