@@ -1,7 +1,8 @@
 """Trains the describing model: `python -m pipeline.training.description --data DIR --minutes N`.
 
 DIR holds `captions` (flickr8k; multi30k, extra and audiocaps-text for text alone), `audio` (esc10,
-urbansound8k, spoken_digits) and `weights/yamnet_quant`. The encoders of pictures and sounds are frozen; what
+urbansound8k, spoken_digits), `weights/yamnet_quant` and `weights/mobilenet_v2_quant` (whose file has the
+names of ImageNet's classes). The encoders of pictures and sounds are frozen; what
 they make of every photograph (in several views) and sound is cached first, under `--cache`.
 
 1. Text alone, `--text-steps` steps: language, without anything to describe.
@@ -399,6 +400,7 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     add("--cool-down", type=float, default=0.0, help="part of this run over which the rate of learning falls")
     add("--dropout", type=float, default=Recipe.dropout)
     add("--batch", type=int, default=Recipe.batch, help="photographs a step")
+    add("--told", type=int, default=Recipe.told, help="texts a step, and as many names of classes")
     add("--ema", type=float, default=Recipe.ema, help="what the average keeps of itself at each step")
     add("--views", type=int, default=Recipe.views, help="of each photograph")
     add("--text-steps", type=int, default=Recipe.text_steps, help="steps on text alone, at the beginning")
