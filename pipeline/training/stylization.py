@@ -53,6 +53,7 @@ DEV_PX = 512
 LEAST_PAINTING_PX = 128
 EDGE_PX = 24  # so far inside, a picture's own border is hardly felt
 SHOWN = Shown(marks_line, plot_marks)
+_SHALLOW = {"11", "21"}  # relu1_1, relu2_1
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Recipe:
     ema: float = 0.9995
     full_every: int = 6
     style_weight: float = 3.0
+    shallow_weight: float = 1.0
     identity_weight: float = 20.0
     edge_weight: float = 20.0
     grid_weight: float = 100.0
@@ -169,7 +171,8 @@ class Run:
             content = self.perception.look(reduced(batch.content, side), full=full)
             style = self.perception.look(reduced(batch.style, side), full=full)
         found = self.perception.look(reduced(painted, side), full=full)
-        style_part = torch.stack([*style_loss(found, between(content, style, batch.alpha)).values()]).sum()
+        by_layer = style_loss(found, between(content, style, batch.alpha))
+        style_part = torch.stack([self._layer_weight(name) * part for name, part in by_layer.items()]).sum()
         total = (
             content_loss(found, content)
             + recipe.style_weight * style_part
@@ -179,6 +182,10 @@ class Run:
             + recipe.edge_weight * self._edge_loss(batch, painted)
         )
         return total if self.teacher is None else total + recipe.teacher_weight * self._taught(batch, painted)
+
+    def _layer_weight(self, name: str) -> float:
+        """Within the style loss: colours and fine texture are in the first layers, by small numbers."""
+        return self.recipe.shallow_weight if name in _SHALLOW else 1.0
 
     def _taught(self, batch: Batch, painted: Tensor) -> Tensor:
         """How far the pictures painted at full strength are from the teacher's, a pixel.
@@ -272,6 +279,7 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
         help="steps from one with the full VGG to the next",
     )
     add("--style-weight", type=float, default=Recipe.style_weight)
+    add("--shallow-weight", type=float, default=Recipe.shallow_weight, help="of relu1_1 and relu2_1 in it")
     add("--identity-weight", type=float, default=Recipe.identity_weight)
     add(
         "--teacher", type=Path, help="folder of MicroAST's published weights, to learn from its pictures, too"
