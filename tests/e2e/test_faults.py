@@ -140,7 +140,7 @@ def test_steward_alone(make_fleet: MakeFleet, losses: Path) -> None:
 def test_worker_stopped_for_longer_than_its_lease(make_fleet: MakeFleet) -> None:
     """A worker sleeps through its lease and wakes up: its late results change nothing that counts."""
     fleet = make_fleet(lease_s=2.0, lease_max_s=4.0, log_format="json")
-    fleet.workers(2)
+    fleet.workers(2, worker_threads=2)
     job_id = fleet.submit("sleep", [f"in/{number}" for number in range(480)], {"seconds": 0.1})
     fleet.wait_done(job_id, 40, 30)
     for _ in range(2):

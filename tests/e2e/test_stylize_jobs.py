@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.core.jobs import ManifestInput, ResultLine
+from pipeline.core.jobs import MIN_SAMPLES, ManifestInput, ResultLine
 from pipeline.core.keys import JobKeys
 from tests.e2e.conftest import MakeFleet
 from tests.support.codec import landscape
@@ -49,7 +49,7 @@ def test_stylize(fleet: Fleet) -> None:
     assert (
         report.count("<figcaption>original</figcaption>")
         == report.count("<figcaption>stylized</figcaption>")
-        == 48
+        == MIN_SAMPLES
     )
     assert "in the style of <b>wave, " in report
 
