@@ -13,14 +13,13 @@ Written by `python -m export description`; do not edit. Digest `{digest}`.
 **What it is.** A small multimodal model: a photograph and/or a sound in; an English or Chinese caption, a
 sentence about the sound, its class, tags and a search embedding out. Frozen encoders (EfficientNet-Lite1 at
 240x240 pixels, YAMNet on log-mel patches of a second) give tokens through a connector each, and the names of
-the image encoder's three likeliest classes go in as words; one causal
-Transformer ({layers} layers, width {width}) reads them with full attention and writes after them, one
+the image encoder's two likeliest classes go in as words; one causal Transformer ({layers} layers, width {width}) reads them with full attention and writes after them, one
 byte-level token of {vocabulary} at a time. {parameters} parameters in all, stored as whole numbers of 6 to 8
 bits and a scale a channel, deflated.
 
 **Training.** `python -m pipeline.training.description`: text alone, then captions with a contrastive and a
 tag loss, sounds, photographs joined with unrelated sounds, captions of text alone from the classes that they
-mention, and at last self-critical training on CIDEr. {steps} steps, {hours} CPU hours on one core.
+mention, photographs without captions by the encoder's name for them, and at last self-critical training on CIDEr. {steps} steps, {hours} CPU hours on one core.
 
 **Data.** {data}.
 
@@ -37,7 +36,8 @@ numbers, what is done and what is held are often wrong, sex and age are guesses.
 sure of another kind of thing, the caption may be no more than its name, and sometimes a misspelt or wrong
 one; where it is not, the caption is made up of people and dogs. Chinese captions know people and dogs only.
 Do not rely on it to describe people, for accessibility without a person's look, or for anything that
-matters. It reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest. A
+matters. It reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest,
+classes of city sounds are right half of the time, and which digit is spoken is a guess. A
 sound beside a picture may change some words of the picture's caption. A picture is squashed to a square
 first. Scores of texts are likelihoods of words, not of being right.
 """
@@ -62,7 +62,7 @@ def write_card(directory: Path) -> None:
         note=terms.note,
         attributions="; ".join(terms.attributions) + ".",
         marks="\n".join(f"- {key}: {value:g}" for key, value in manifest.metrics.items()) or "not measured",
-        parity=f"All of {tokens['tokens']} tokens of {tokens['texts']} texts equal"
+        parity=f"{tokens['texts'] - tokens['ties']} of {tokens['texts']} texts equal, token for token"
         f" ({tokens['distinct_tokens']} distinct ones); largest difference of any output {largest:g}.",
     )
     (directory / "MODEL_CARD.md").write_text(text, encoding="utf-8")
