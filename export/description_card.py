@@ -12,15 +12,16 @@ Written by `python -m export description`; do not edit. Digest `{digest}`.
 
 **What it is.** A small multimodal model: a photograph and/or a sound in; an English or Chinese caption, a
 sentence about the sound, its class, tags and a search embedding out. Frozen encoders (EfficientNet-Lite1 at
-240x240 pixels, YAMNet on log-mel patches of a second) give tokens through a connector each, and the names of
-the image encoder's two likeliest classes go in as words; one causal Transformer ({layers} layers, width
-{width}) reads them with full attention and writes after them, one byte-level token of {vocabulary} at a time. {parameters} parameters in all, stored as whole numbers of 6 to 8
-bits and a scale a channel, deflated.
+240x240 pixels, YAMNet on log-mel patches of a second) give tokens through a connector each, and the names
+of the image encoder's two likeliest classes go in as words; one causal Transformer ({layers} layers, width
+{width}) reads them with full attention and writes after them, one byte-level token of {vocabulary} at a
+time. {parameters} parameters in all, stored as whole numbers of 6 to 8 bits and a scale a channel,
+deflated.
 
 **Training.** `python -m pipeline.training.description`: text alone, then captions with a contrastive and a
-tag loss, sounds, photographs joined with unrelated sounds, captions of text alone from the classes that they
-mention, photographs without captions by the encoder's name for them, and at last self-critical training on CIDEr.
-{steps} steps, {hours} CPU hours on one core.
+tag loss, sounds, photographs joined with unrelated sounds, captions of text alone from the classes that
+they mention, photographs without captions by the encoder's name for them, and at last self-critical
+training on CIDEr. {steps} steps, {hours} CPU hours on one core.
 
 **Data.** {data}.
 
