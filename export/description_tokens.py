@@ -12,11 +12,11 @@ from torch import Tensor
 
 from pipeline.core.errors import ParityError
 from pipeline.inference.artifacts import load_directory
-from pipeline.inference.describe_model import SIDE_PX, DescribeModel, State, Task
+from pipeline.inference.describe_model import SIDE_PX, DescribeModel, State, Task, Written
 from pipeline.inference.log_mel import SAMPLE_RATE_HZ, log_mel_patches
 from pipeline.models.description.efficientnet import EfficientNetLite1
 from pipeline.models.description.model import DescriptionModel
-from pipeline.models.description.shape import CAPTION, END, LABEL, LANGUAGES, SOUND
+from pipeline.models.description.shape import AND, CAPTION, END, LABEL, LANGUAGES, SOUND
 from pipeline.models.description.transformer import causal_mask
 from pipeline.models.description.yamnet import YamNet
 from pipeline.training.description_judge import seen
@@ -45,18 +45,21 @@ def check_tokens(
     texts, tokens, ties, distinct = 0, 0, 0, set()
     for pixels, samples in _inputs():
         state = served.encode(pixels, samples)
-        prefix = _prefix(model, image, audio, pixels, samples)
+        whole = _prefix(model, image, audio, pixels, samples)
+        picture = whole if pixels is None else _prefix(model, image, audio, pixels, None)
         for task, language in _questions(state):
-            prompt = (_TASKS[task], LANGUAGES[language])
-            (expected,) = write(model, prefix, prompt, most=_MOST)
             (written,) = served.write([state], task, language, max_tokens=_MOST)
-            found = list(written.tokens)
-            if found != expected:
-                if _gap(model, prefix, prompt, (found, expected)) > _TIE:
-                    raise ParityError(f"{task} in {language}: ONNX Runtime writes {found}, torch {expected}")
-                ties += 1
-            texts, tokens = texts + 1, tokens + len(expected)
-            distinct.update(expected)
+            about = (picture, whole) if task == "caption" else (whole,)
+            for prefix, (prompt, found) in zip(about, _parts(written), strict=False):
+                (expected,) = write(model, prefix, prompt, most=_MOST)
+                if found != expected:
+                    if _gap(model, prefix, prompt, (found, expected)) > _TIE:
+                        raise ParityError(
+                            f"{task} in {language}: ONNX Runtime writes {found}, torch {expected}"
+                        )
+                    ties += 1
+                texts, tokens = texts + 1, tokens + len(expected)
+                distinct.update(expected)
     return {
         "texts": texts,
         "tokens": tokens,
@@ -66,11 +69,22 @@ def check_tokens(
     }
 
 
+def _parts(written: Written) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+    """What was there, and what was written then: a text, or a caption and after it a sound's sentence."""
+    prompt: tuple[int, ...] = written.prompt
+    tokens = list(written.tokens)
+    if AND in tokens:
+        middle = tokens.index(AND)
+        yield prompt, tokens[:middle]
+        prompt, tokens = (*prompt, *tokens[: middle + 1]), tokens[middle + 1 :]
+    yield prompt, tokens
+
+
 @torch.no_grad()
 def _gap(
     model: DescriptionModel,
     prefix: tuple[Tensor, Tensor],
-    prompt: tuple[int, int],
+    prompt: tuple[int, ...],
     texts: tuple[list[int], list[int]],
 ) -> float:
     """How far apart torch sees two texts, by log-probability, at the first token that they do not share."""
@@ -86,7 +100,7 @@ def _gap(
 
 def _questions(state: State) -> Iterator[tuple[Task, str]]:
     for task in _TASKS:
-        if state.has_image if task == "caption" else state.has_audio:
+        if state.picture is not None if task == "caption" else state.has_audio:
             for language in LANGUAGES:
                 yield task, language
 

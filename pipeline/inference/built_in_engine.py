@@ -15,7 +15,7 @@ from pipeline.inference.attention_words import words_of
 from pipeline.inference.describe_engine import Answer, Floats, Pixels, Question
 from pipeline.inference.describe_model import SIDE_PX, DescribeModel, State, Task, Written, squash
 
-_TOKENS, _TOKENS_OF_BOTH = 40, 60  # if nobody says: longer than nearly all that it was trained on
+_TOKENS = 40  # of a sentence, if nobody says: longer than nearly all that it was trained on
 Asked = tuple[Task, str, int, int]  # task, language, tokens, beams: what may be written together
 
 
@@ -80,11 +80,10 @@ class BuiltInEngine:
         self.embed_texts(["a"])
 
     def _asked(self, question: Question) -> Asked:
-        both = question.kind == "image+sound"
         task: Task = "caption"
         if question.kind == "sound":
             task = "label" if question.preset == "title" else "sound"
-        default = min(_TOKENS_OF_BOTH if both else _TOKENS, self._model.most_tokens)
+        default = min(_TOKENS, self._model.most_tokens)
         return task, question.language, question.max_tokens or default, question.beams
 
     def _answer(self, question: Question, state: State, written: Written | None) -> Answer:

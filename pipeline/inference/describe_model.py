@@ -4,6 +4,9 @@
     write      States to texts, greedily or with beams
     embed_texts, attention
 
+Of a picture with a sound, the caption is written from the picture's own prefix, so no sound can change it;
+then the sound's sentence, as the text goes on, from the prefix in which the two have seen each other.
+
 Rows of one prefix length are written together; which rows those are never changes what a row says, but for
 rounding in the last bit.
 """
@@ -29,6 +32,7 @@ from pipeline.inference.stored_weights import read_weights, wanted
 from pipeline.inference.token_search import Found, search
 
 Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
 Pixels = NDArray[np.uint8]
 Task = Literal["caption", "sound", "label"]
 
@@ -41,33 +45,41 @@ _ROWS = 64  # texts that are written together
 
 
 @dataclass(frozen=True)
+class Prefix:
+    """Keys and values of what texts are about, (layers, heads, P, width / heads) each."""
+
+    keys: Floats
+    values: Floats
+
+    @property
+    def length(self) -> int:
+        """Tokens, P."""
+        return int(self.keys.shape[2])
+
+
+@dataclass(frozen=True)
 class State:
     """What the model understands of one item.
 
     Attributes:
-        keys, values: Of the prefix, (layers, heads, P, width / heads).
+        whole: The prefix of all that there is.
+        picture: The prefix of the picture alone, if there is one.
         embedding: For search, (E,), L2 norm 1.
         tags: English words with scores in [0, 1], the best first (of a picture).
         tags_zh: Chinese words, likewise.
         classes: The best ImageNet classes with scores (of a picture).
         sounds: The best AudioSet classes with mean scores (of a sound).
-        has_image, has_audio: Which inputs there were.
+        has_audio: Whether there is a sound.
     """
 
-    keys: Floats
-    values: Floats
+    whole: Prefix
+    picture: Prefix | None
     embedding: Floats
     tags: dict[str, float]
     tags_zh: dict[str, float]
     classes: dict[str, float]
     sounds: dict[str, float]
-    has_image: bool
     has_audio: bool
-
-    @property
-    def length(self) -> int:
-        """Tokens of the prefix."""
-        return int(self.keys.shape[2])
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,7 @@ class Written:
     Attributes:
         text: As people write it, with a capital and a full stop (captions and sentences).
         sound_text: The sound's sentence, where a caption was asked for of picture and sound.
-        tokens: Ids, without prompt and end.
+        tokens: Ids, without prompt and end; between a caption and a sound's sentence stands `<and>`.
         score: Mean log-probability of a token, the end included; at most 0.
         truncated: Whether the most tokens came before the end.
         prompt: Task and language, as ids.
@@ -127,6 +139,7 @@ class DescribeModel:
         self._text_cache = (config["layers"], config["heads"], config["width"] // config["heads"])
         self.languages: tuple[str, ...] = tuple(config["languages"])
         self.most_tokens: int = config["most_tokens"]
+        self._places: int = config["positions"]
         self.tokenizer = Tokenizer.from_file(str(directory / manifest.files["tokenizer"].name))
         names = json.loads((directory / manifest.files["names"].name).read_text(encoding="utf-8"))
         self.names: dict[str, list[str]] = names
@@ -156,21 +169,18 @@ class DescribeModel:
             audio_tokens, scores = self._hear(samples)
             tokens.append(audio_tokens)
             sounds = _best(self.names["audioset"], scores, _SHOWN_CLASSES)
-        keys, values, embedding, tags = self._sessions["prefix"].run(
-            {"tokens": np.concatenate(tokens, axis=1)}
-        )
+        whole, embedding, tags = self._read(np.concatenate(tokens, axis=1))
+        seen, heard = image is not None, samples is not None
         english, chinese = len(self.names["english"]), len(self.names["chinese"])
-        seen = image is not None
         return State(
-            keys[0],
-            values[0],
+            whole,
+            None if not seen else self._read(tokens[0])[0] if heard else whole,
             embedding[0],
             _best(self.names["english"], tags[0, :english]) if seen else {},
             _best(self.names["chinese"], tags[0, english : english + chinese]) if seen else {},
             classes,
             sounds,
-            seen,
-            samples is not None,
+            heard,
         )
 
     def sound_scores(self, samples: Floats) -> Floats:
@@ -194,10 +204,9 @@ class DescribeModel:
         Args:
             states: Of any lengths.
             task: "caption" (wants a picture; with a sound too, its sentence follows), "sound" (a sentence
-            about
-                it), "label" (its class).
+                about it), "label" (its class).
             language: "en" or "zh".
-            max_tokens: At most `most_tokens`.
+            max_tokens: Of each sentence, at most `most_tokens`.
             beams: 1 is greedy.
 
         Raises:
@@ -205,18 +214,16 @@ class DescribeModel:
         """
         self._check(states, task, language, max_tokens, beams)
         prompt = (self._special[f"<{task}>"], self._special[f"<{language}>"])
-        buckets: dict[int, list[int]] = defaultdict(list)
-        for i, state in enumerate(states):
-            buckets[state.length].append(i)
-        written: dict[int, Written] = {}
-        for rows in buckets.values():
-            for start in range(0, len(rows), _ROWS):
-                part = rows[start : start + _ROWS]
-                found = self._search([states[i] for i in part], prompt, max_tokens, beams)
-                written |= {
-                    i: self._written(one, prompt, task, language) for i, one in zip(part, found, strict=True)
-                }
-        return [written[i] for i in range(len(states))]
+        about = [state.picture if task == "caption" else state.whole for state in states]
+        found = self._search(about, [prompt] * len(states), max_tokens, beams)
+        if task == "caption":
+            both = [i for i, state in enumerate(states) if state.has_audio]
+            longer = self._go_on(
+                [states[i] for i in both], prompt, [found[i] for i in both], max_tokens, beams
+            )
+            for i, one in zip(both, longer, strict=True):
+                found[i] = one
+        return [self._written(one, prompt, task, language) for one in found]
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """Search embeddings of queries, (N, E), L2 norm 1; compare with `State.embedding` by dot product."""
@@ -236,16 +243,17 @@ class DescribeModel:
         return embeddings
 
     def attention(self, state: State, written: Written) -> Floats:
-        """Where each token of a text looked in the picture, (tokens, 8, 8), each map of sum 1.
+        """Where each token of a caption looked in the picture, (tokens, 8, 8), each map of sum 1.
 
         Raises:
             ValueError: The item has no picture.
         """
-        if not state.has_image:
+        picture = state.picture
+        if picture is None:
             raise ValueError("there is no picture to look at")
-        tokens = np.array([[*written.prompt, *written.tokens]], np.int64)
+        tokens = np.array([[*written.prompt, *self._caption(written)]], np.int64)
         (weights,) = self._sessions["attention"].run(
-            {"tokens": tokens, "prefix_keys": state.keys[None], "prefix_values": state.values[None]}
+            {"tokens": tokens, "prefix_keys": picture.keys[None], "prefix_values": picture.values[None]}
         )
         # Token t + 1 was chosen while looking from token t; the first picture token is the whole picture.
         looks = weights[0, self._attention_layers, len(written.prompt) - 1 : -1, 1 : self._look_tokens].mean(
@@ -256,8 +264,16 @@ class DescribeModel:
         return maps
 
     def token_texts(self, written: Written) -> list[str]:
-        """The piece of text that each token stands for, to label maps with."""
-        return [str(self.tokenizer.decode([token])) for token in written.tokens]
+        """The piece of text that each token of a caption stands for, to label maps with."""
+        return [str(self.tokenizer.decode([token])) for token in self._caption(written)]
+
+    def _caption(self, written: Written) -> list[int]:
+        return _split(written.tokens, self._special["<and>"])[0]
+
+    def _read(self, tokens: Floats) -> tuple[Prefix, Floats, Floats]:
+        """One item's tokens, (1, P, width): their prefix, embedding (1, E) and tag scores (1, tags)."""
+        keys, values, embedding, tags = self._sessions["prefix"].run({"tokens": tokens})
+        return Prefix(keys[0], values[0]), embedding, tags
 
     def _hear(self, samples: Floats) -> tuple[Floats, Floats]:
         """Tokens (1, P, width) and mean class scores of a sound."""
@@ -273,31 +289,53 @@ class DescribeModel:
             raise ValueError(f"this model writes {', '.join(self.languages)}, not {language!r}")
         if not 1 <= max_tokens <= self.most_tokens or beams < 1:
             raise ValueError(f"max_tokens must lie in [1, {self.most_tokens}], and beams be 1 or more")
-        if any(not (state.has_image if task == "caption" else state.has_audio) for state in states):
+        if any(state.picture is None if task == "caption" else not state.has_audio for state in states):
             raise ValueError(f"the task {task!r} needs a {'picture' if task == 'caption' else 'sound'}")
 
-    def _search(
-        self, states: Sequence[State], prompt: tuple[int, int], max_tokens: int, beams: int
+    def _go_on(
+        self,
+        states: Sequence[State],
+        prompt: tuple[int, int],
+        captions: Sequence[Found],
+        max_tokens: int,
+        beams: int,
     ) -> list[Found]:
-        keys, values = (np.stack([getattr(state, name) for state in states]) for name in ("keys", "values"))
-        special = np.arange(len(self._special))
-        never = special[~np.isin(special, (self._special["<end>"], self._special["<and>"]))]
+        """Captions, each with the sentence of the sound after it."""
+        middle = self._special["<and>"]
+        begun = [(*prompt, *caption.tokens, middle) for caption in captions]
+        sentences = self._search([state.whole for state in states], begun, max_tokens, beams)
+        return [_together(*pair, middle) for pair in zip(captions, sentences, strict=True)]
+
+    def _search(
+        self, about: Sequence[Prefix | None], begun: Sequence[tuple[int, ...]], max_tokens: int, beams: int
+    ) -> list[Found]:
+        """How each text goes on that has begun so; those of equal lengths together."""
+        buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, (prefix, text) in enumerate(zip(about, begun, strict=True)):
+            if prefix is not None:
+                buckets[prefix.length, len(text)].append(i)
+        found: dict[int, Found] = {}
+        for (_, length), rows in buckets.items():
+            most = min(max_tokens, self._places - length)
+            for start in range(0, len(rows), _ROWS):
+                part = rows[start : start + _ROWS]
+                prefixes = [prefix for i in part if (prefix := about[i]) is not None]
+                texts = self._search_batch(prefixes, np.array([begun[i] for i in part]), most, beams)
+                found |= dict(zip(part, texts, strict=True))
+        return [found[i] for i in range(len(about))]
+
+    def _search_batch(self, about: Sequence[Prefix], begun: Ids, most: int, beams: int) -> list[Found]:
+        keys, values = (np.stack([getattr(prefix, name) for prefix in about]) for name in ("keys", "values"))
+        end = self._special["<end>"]
         layers, heads, size = self._text_cache
-        nothing = np.zeros((len(states), 1, layers, heads, 0, size), np.float32)
+        nothing = np.zeros((len(about), 1, layers, heads, 0, size), np.float32)
         cache = CACHES[self._device](
             StepGraph(self._sessions["step"], _step_feeds, flat=False),
             {"prefix_keys": keys, "prefix_values": values},
             {"text_keys": nothing, "text_values": nothing},
         )
-        return search(
-            cache,
-            len(states),
-            prompt,
-            most=max_tokens,
-            beams=beams,
-            end=self._special["<end>"],
-            never=never,
-        )
+        never = np.array([token for token in self._special.values() if token != end])
+        return search(cache, len(about), begun, most=most, beams=beams, end=end, never=never)
 
     def _written(self, found: Found, prompt: tuple[int, int], task: str, language: str) -> Written:
         parts = _split(found.tokens, self._special["<and>"])
@@ -322,6 +360,18 @@ def _step_feeds(tokens: NDArray[np.int64], place: int) -> Feeds:
 def _best(names: Sequence[str], scores: Floats, most: int | None = None) -> dict[str, float]:
     order = np.argsort(-scores, kind="stable")[:most]
     return {names[i]: round(float(scores[i]), 4) for i in order}
+
+
+def _together(caption: Found, sentence: Found, middle: int) -> Found:
+    """One text of both. Its score is the mean over the tokens of both, the two ends included."""
+    parts = (caption, sentence)
+    counts = [len(part.tokens) + (not part.truncated) for part in parts]
+    total = sum(part.score * count for part, count in zip(parts, counts, strict=True))
+    return Found(
+        [*caption.tokens, middle, *sentence.tokens],
+        total / max(1, sum(counts)),
+        truncated=caption.truncated or sentence.truncated,
+    )
 
 
 def _split(tokens: Sequence[int], separator: int) -> list[list[int]]:

@@ -57,7 +57,7 @@ class _Beams:
 def search(
     reader: Reader,
     count: int,
-    prompt: Sequence[int],
+    prompt: Sequence[int] | Ids,
     *,
     most: int,
     beams: int,
@@ -69,14 +69,15 @@ def search(
     Args:
         reader: Knows what the rows are about.
         count: Its rows.
-        prompt: Tokens that every text begins with.
+        prompt: Tokens that texts begin with: (T,), those of every row, or (N, T).
         most: Tokens at most, without prompt and end.
         beams: Texts that are followed at a time; 1 is greedy.
         end: The token that ends a text.
         never: Tokens that are never written.
     """
-    for place, token in enumerate(prompt):
-        following = reader.read(np.full((count, 1), token, np.int64), place)
+    begun = np.broadcast_to(np.asarray(prompt, np.int64), (count, np.shape(prompt)[-1]))
+    for place, tokens in enumerate(begun.T):
+        following = reader.read(tokens[:, None], place)
     now = _Beams(np.arange(count), np.zeros((count, 1)), np.zeros((count, 1, 0), np.int64), following)
     finished: list[list[Found]] = [[] for _ in range(count)]
     for written in range(most + 1):
@@ -89,7 +90,7 @@ def search(
         goes_on = np.flatnonzero([len(finished[item]) < beams for item in now.items])
         if not len(goes_on):
             break
-        _advance(now, reader, len(prompt) + written, goes_on, _without(end, beams, best))
+        _advance(now, reader, begun.shape[1] + written, goes_on, _without(end, beams, best))
     return [max(texts, key=lambda found: found.score) for texts in finished]
 
 

@@ -7,6 +7,7 @@ import gzip
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -18,6 +19,7 @@ from tokenizers.trainers import BpeTrainer
 from pipeline.models.description.shape import SPECIAL_TOKENS
 
 Captions = dict[str, list[str]]  # by photograph
+WRITTEN = Path(__file__).with_name("written_captions.tsv")
 
 _NOT_KEPT = re.compile(r"[^a-z0-9' ,-]+")
 _LONGEST_TOKEN = 12  # bytes: four Chinese characters
@@ -34,6 +36,33 @@ holding getting going doing not above beside something someone both during what 
 past after before inside outside four
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
+
+
+@dataclass(frozen=True)
+class WrittenCaptions:
+    """A picture and what this project's own captions say of it."""
+
+    path: Path
+    english: list[str]
+    chinese: list[str]
+
+
+def written_captions(folder: Path) -> list[WrittenCaptions]:
+    """Captions in `written_captions.tsv`, of the pictures that are there.
+
+    Flickr8k shows people and dogs, mostly. These are of ImageNet's classes, of landscapes and buildings, and
+    of paintings; a language model wrote them while it looked at each picture.
+
+    Args:
+        folder: Holds the pictures in `photos` and `paintings`.
+    """
+    with WRITTEN.open(encoding="utf-8", newline="") as file:
+        rows = [*csv.DictReader(file, delimiter="\t")]
+    found = [
+        WrittenCaptions(folder / row["picture"], [row["english"], row["english_again"]], [row["chinese"]])
+        for row in rows
+    ]
+    return [one for one in found if one.path.exists()]
 
 
 def normal_english(text: str) -> str:

@@ -49,10 +49,17 @@ class ClassesInTexts:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._by_word: dict[str, list[int]] = defaultdict(list)
+        self._by_name: dict[str, int] = {}
         for number, label in enumerate(labels):
-            names = filter(None, (_WORD.findall(name.lower()) for name in label.split(",")))
+            names = [*filter(None, (_WORD.findall(name.lower()) for name in label.split(",")))]
             for word in {name[-1] for name in names} - STOP_WORDS:
                 self._by_word[word].append(number)
+            for name in label.split(","):
+                self._by_name.setdefault(_plain(name), number)
+
+    def number(self, name: str) -> int | None:
+        """Which class has this name, whatever stands between its words."""
+        return self._by_name.get(_plain(name))
 
     def find(self, text: str) -> list[list[int]]:
         """Of each word, singular or plural, that the last word of a class's name is: the classes."""
@@ -65,6 +72,10 @@ class ClassesInTexts:
         pairs = ((own, self.find(text)) for text, own in zip(texts, ids, strict=True))
         found = [Told(own, classes) for own, classes in pairs if classes]
         return found[:: max(1, len(found) // _MOST_TOLD)]
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def guessed(told: Sequence[Told], random: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,9 @@ they make of every photograph (in several views) and sound is cached first, unde
    them), sounds with their labels and sentences, and a few photographs joined with a sound that has nothing
    to do with them, whose text is the caption and then the sound's sentence. Beside the next token it learns
    search embeddings (contrastive, from a start in closed form) and tags. Captions of text alone are learnt
-   from the names of what they mention, as the image encoder might name it; and photographs without captions,
-   where there are any (photos/imagenet_sample), by the encoder's name for them.
+   from the names of what they mention, as the image encoder might name it; and pictures of which the encoder
+   is made to say any class, by that class's name. Where DIR has `photos` and `paintings`, pictures of
+   everything else are learnt by captions of ours (written_captions.tsv).
 3. `--reward` (a run of its own, from a checkpoint of 2): self-critical training. Captions are drawn by
    chance, and made likelier when their CIDEr is above that of the other draws for the same photograph.
 
@@ -39,7 +40,7 @@ from pipeline.models.description.graphs import LOOKING_LAYERS, AttentionGraph
 from pipeline.models.description.model import IMAGE_TOKENS, LOOK_TOKENS, DescriptionModel
 from pipeline.models.description.shape import AND, CAPTION, EN, LABEL, PAD, SOUND, ZH, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
-from pipeline.training.class_names import guessed, name_classes, sure_of
+from pipeline.training.class_names import cells_and_classes, guessed, name_classes, sure_of
 from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.description_data import TABLES, as_grid, load_data
 from pipeline.training.description_judge import Judge, decoded, search_texts, seen, tokens_of
@@ -214,15 +215,21 @@ class Run:
         return text_loss(model, pack([[text_tokens(CAPTION, EN, ids)] for ids in wanted]), prefix)
 
     def _named_loss(self) -> Tensor:
-        """Photographs unlike those with captions, by the name of what they show: better than a wild guess."""
-        model, named = self.state.model, self.data.named
-        if not named.texts:
+        """Pictures that the encoder says to be some class, surely, by that class's name.
+
+        The class is any: a name has to be taken from what the encoder says. Left to the pictures alone, whose
+        classes are few, it is learnt by heart, and other pictures get the name of one that looked alike.
+        """
+        model, data, count = self.state.model, self.data, self.recipe.named
+        if not data.written:
             return torch.zeros(())
-        chosen = self.random.integers(len(named.texts), size=self.recipe.named)
-        views = self.random.integers(len(named.views), size=len(chosen))
-        grids = as_grid(np.stack([named.views[view][i] for i, view in zip(chosen, views, strict=True)]))
-        _, prefix = model.encode(seen(model, self.data.encoder, grids))
-        return text_loss(model, pack([[text_tokens(CAPTION, EN, named.texts[i])] for i in chosen]), prefix)
+        chosen = self.random.choice(data.written, count).tolist()
+        views = self.random.integers(len(data.photos.views), size=count).tolist()
+        cells, _ = cells_and_classes(data.encoder, data.photos.features(chosen, views))
+        classes, scores = sure_of(self.random, count)
+        _, prefix = model.encode(torch.cat([model.image(cells), model.say(classes, scores)], dim=1))
+        names = [data.class_names[i] for i in classes[:, 0].tolist()]
+        return text_loss(model, pack([[text_tokens(CAPTION, EN, ids)] for ids in names]), prefix)
 
     def _contrastive(self, photos: Tensor, texts: Tensor) -> Tensor:
         """Every text should be nearest to its photograph and the other way round; (B, E) and (2 B, E)."""

@@ -17,16 +17,19 @@ from pipeline.models.description.efficientnet import GRID, EfficientNetLite1
 from pipeline.models.description.shape import CAPTION, EN, SOUND, ZH
 from pipeline.training.captions import (
     Captions,
+    WrittenCaptions,
     caption_words,
     chinese_tags,
     photo_captions,
     text_alone,
     train_tokenizer,
     words_of,
+    written_captions,
 )
-from pipeline.training.class_names import ClassesInTexts, Told, cells_and_classes, with_article
-from pipeline.training.image_features import cached_canvases, cached_views
+from pipeline.training.class_names import ClassesInTexts, Told, with_article
+from pipeline.training.image_features import Trim, cached_canvases, cached_views
 from pipeline.training.packing import text_tokens
+from pipeline.training.paintings import group_of, without_bars
 from pipeline.training.pretrained import load_image_encoder
 from pipeline.training.sounds import SENTENCES, Clip, ClipFeatures, cached_sounds, find_clips
 from pipeline.training.tflite_weights import class_labels, load_yamnet
@@ -38,9 +41,7 @@ _PHOTOS_A_TAG = 240  # one photograph in so many has a word that becomes a tag
 _MOST_ENGLISH, _MOST_CHINESE = 400, 200
 _TEXTS_FOR_TOKENIZER = 60_000
 _MOST_TOKENS = 60
-_NAMED_VIEWS = 3
-_SURE = 0.5  # least probability of a class that a photograph is named by
-_PHOTOS_A_CLASS = 2_000  # one captioned photograph in so many may have a class by which others are named
+_DEV_GROUP = 1  # of the pictures with captions of ours: see `group_of`
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Photos:
-    """Photographs: cached features by view, captions as tokens by language, targets of the photo tags."""
+    """Pictures: cached features by view, captions as tokens by language, targets of the picture tags."""
 
     names: tuple[str, ...]
     views: Sequence[NDArray[np.float16]]
@@ -87,36 +88,47 @@ class Photos:
         """Features of the chosen ones in the chosen views, (B, 320, 8, 8), float32."""
         return as_grid(np.stack([self.views[view][i] for i, view in zip(chosen, views, strict=True)]))
 
-
-@dataclass(frozen=True)
-class Named:
-    """Photographs without captions whose class the encoder is sure of, and no captioned one shows.
-
-    Attributes:
-        views: Cached features by view, (N, 64, 320).
-        texts: What is said of each: the class's name.
-    """
-
-    views: Sequence[NDArray[np.float16]]
-    texts: list[list[int]]
+    def __add__(self, other: Photos) -> Photos:
+        """These, then those, in as many views as both have."""
+        pairs = zip(self.references, other.references, strict=True)
+        english, chinese = ([*own, *others] for own, others in pairs)
+        return Photos(
+            self.names + other.names,
+            [np.concatenate(pair) for pair in zip(self.views, other.views, strict=False)],
+            self.english + other.english,
+            self.chinese + other.chinese,
+            (english, chinese),
+            torch.cat([self.tags, other.tags]),
+        )
 
 
 @dataclass(frozen=True)
 class Data:
-    """Everything, split."""
+    """Everything, split.
+
+    Attributes:
+        photos: To learn from: Flickr8k's, then the pictures with captions of ours.
+        written: The places of the latter in `photos`.
+        dev: Flickr8k's.
+        written_dev: Pictures with captions of ours, kept apart.
+        classes: Finds classes of the image encoder in texts.
+        (the others as their types say)
+    """
 
     tokenizer: Tokenizer
     names: Names
     encoder: EfficientNetLite1
     photos: Photos
+    written: range
     dev: Photos
+    written_dev: Photos
     canvases: tuple[NDArray[np.float16], NDArray[np.bool_]]
     clips: list[Clip]
     sounds: list[list[ClipFeatures]]
     said: dict[str, dict[int, tuple[list[int], list[list[int]]]]]
     texts: list[list[int]]
     told: list[Told]
-    named: Named
+    classes: ClassesInTexts
     class_names: list[list[int]]
 
 
@@ -124,8 +136,8 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
     """Reads all.
 
     Args:
-        folder: Holds captions (flickr8k, and what else there is of text), audio and weights; photos without
-            captions in photos/imagenet_sample, if there are any.
+        folder: Holds captions (flickr8k, and what else there is of text), audio and weights; and those of
+            photos and paintings that `written_captions.tsv` names, if any.
         cache: Where encoded features are kept.
         tables: Where `tokenizer.json` and `names.json` lie, or are written to.
         views: Of each photograph.
@@ -141,70 +153,52 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
     clips = find_clips(folder / "audio")
     yamnet = load_yamnet(folder / "weights" / "yamnet_quant" / "yamnet_classification_quant.tflite")
 
-    def photos(chosen: list[str], count: int, part: str) -> Photos:
-        paths = [flickr / "images" / name for name in chosen]
-        references = [english[name] for name in chosen], [chinese[name] for name in chosen]
+    def pictures(
+        paths: list[Path],
+        references: tuple[list[list[str]], list[list[str]]],
+        count: int,
+        part: str,
+        trim: Trim | None = None,
+    ) -> Photos:
         return Photos(
-            tuple(chosen),
-            cached_views(paths, count, encoder, cache, part),
+            tuple(str(path.relative_to(folder)) for path in paths),
+            cached_views(paths, count, encoder, cache, part, trim=trim),
             [_all_tokens(tokenizer, texts) for texts in references[0]],
             [_all_tokens(tokenizer, texts) for texts in references[1]],
             references,
-            torch.stack([_tag_targets(names, *pair) for pair in zip(*references, strict=True)]),
+            _all_tag_targets(names, references),
         )
 
+    def photos(chosen: list[str], count: int, part: str) -> Photos:
+        references = [english[name] for name in chosen], [chinese[name] for name in chosen]
+        return pictures([flickr / "images" / name for name in chosen], references, count, part)
+
+    def written(chosen: list[WrittenCaptions], count: int, part: str) -> Photos:
+        references = [one.english for one in chosen], [one.chinese for one in chosen]
+        return pictures([one.path for one in chosen], references, count, part, without_bars)
+
+    ours = written_captions(folder)
+    kept = [picture for picture in ours if group_of(picture.path) != _DEV_GROUP]
+    apart = [picture for picture in ours if group_of(picture.path) == _DEV_GROUP]
     captioned = photos(train, views, "train")
-    class_names = _all_tokens(tokenizer, [*map(with_article, names.imagenet)])
-    uncaptioned = sorted((folder / "photos" / "imagenet_sample").glob("*.*"))
+    classes = ClassesInTexts(class_labels(folder / "weights"))
     return Data(
         tokenizer,
         names,
         encoder,
-        captioned,
+        captioned + written(kept, views, "written"),
+        range(len(train), len(train) + len(kept)),
         photos(dev, 1, "dev"),
+        written(apart, 1, "written-dev"),
         cached_canvases([flickr / "images" / name for name in train[:_CANVASES]], encoder, cache),
         clips,
         cached_sounds(clips, sound_views, yamnet, cache),
         _what_is_said(tokenizer),
         _texts(tokenizer, alone),
-        ClassesInTexts(class_labels(folder / "weights")).told(alone[0], _all_tokens(tokenizer, alone[0])),
-        name_photos(
-            cached_views(uncaptioned, min(views, _NAMED_VIEWS), encoder, cache, "named"),
-            captioned.views[0],
-            encoder,
-            class_names,
-        ),
-        class_names,
+        classes.told(alone[0], _all_tokens(tokenizer, alone[0])),
+        classes,
+        _all_tokens(tokenizer, [*map(with_article, names.imagenet)]),
     )
-
-
-def name_photos(
-    views: Sequence[NDArray[np.float16]],
-    captioned: NDArray[np.float16],
-    encoder: EfficientNetLite1,
-    said: Sequence[list[int]],
-) -> Named:
-    """Chooses among photographs without captions.
-
-    Args:
-        views: Their features, (N, 64, 320) each; the first is the photograph as it is.
-        captioned: Features of those with captions, which say more than a name.
-        encoder: The frozen one.
-        said: Tokens of each class's name.
-    """
-    scores = _probabilities(encoder, views[0])
-    shown = torch.bincount(_probabilities(encoder, captioned).argmax(dim=1), minlength=scores.shape[1])
-    best, classes = scores.max(dim=1)
-    chosen = torch.nonzero((best >= _SURE) & (shown[classes] <= len(captioned) // _PHOTOS_A_CLASS)).flatten()
-    return Named([view[chosen.numpy()] for view in views], [said[i] for i in classes[chosen].tolist()])
-
-
-@torch.no_grad()
-def _probabilities(encoder: EfficientNetLite1, features: NDArray[np.float16]) -> Tensor:
-    """Of each class, (N, classes)."""
-    parts = np.array_split(np.arange(len(features)), max(1, len(features) // 200))
-    found = [cells_and_classes(encoder, as_grid(features[part]))[1] for part in parts if len(part)]
-    return torch.cat([torch.zeros(0, encoder.classifier.out_features), *found])
 
 
 def as_grid(features: NDArray[np.float16]) -> Tensor:
@@ -238,6 +232,12 @@ def _tables(
 
 def _all_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     return [encoding.ids[:_MOST_TOKENS] for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def _all_tag_targets(names: Names, references: tuple[list[list[str]], list[list[str]]]) -> Tensor:
+    """Of each picture, (N, tags of pictures)."""
+    found = [_tag_targets(names, *pair) for pair in zip(*references, strict=True)]
+    return torch.stack(found) if found else torch.zeros(0, len(names.english) + len(names.chinese))
 
 
 def _tag_targets(names: Names, english: list[str], chinese: list[str]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 import torch
 from tokenizers import Tokenizer
@@ -23,6 +24,7 @@ from pipeline.training.sounds import ClipFeatures, stacked
 _BATCH = 100
 _MOST_TOKENS = {EN: 24, ZH: 20}
 _TOKEN = re.compile(r"[a-z0-9']+")
+_NAME = re.compile(r"^n\d{8}_")  # before a class's name in the names of ImageNet's files
 
 
 def tokens_of(text: str, language: int) -> list[str]:
@@ -39,6 +41,13 @@ class Judge:
 
     def __init__(self, data: Data) -> None:
         self._data = data
+        self._classes = {
+            i: number
+            for i, name in enumerate(data.written_dev.names)
+            if (number := data.classes.number(_NAME.sub("", PurePath(name).stem))) is not None
+        }
+        references = data.written_dev.references[0]
+        self._written_cider = Cider([[tokens_of(text, EN) for text in texts] for texts in references])
         self._cider = {
             language: Cider([[tokens_of(text, language) for text in texts] for texts in references])
             for language, references in zip((EN, ZH), data.dev.references, strict=True)
@@ -62,7 +71,24 @@ class Judge:
             )
             marks[f"distinct_{name}"] = float(len(set(texts[language])))
         marks["recall_at_10"] = self._recall(model, torch.cat(found_photos))
-        return marks | self._sound_marks(model)
+        return marks | self._written_marks(model) | self._sound_marks(model)
+
+    def _written_marks(self, model: DescriptionModel) -> dict[str, float]:
+        """Of pictures unlike Flickr8k's: CIDEr, and how many captions have the name of what is shown."""
+        pictures, found = self._data.written_dev, list[str]()
+        if not pictures.names:
+            return {}
+        for tokens in image_tokens(model, self._data.encoder, pictures):
+            written = write(model, model.encode(tokens)[1], (CAPTION, EN), most=_MOST_TOKENS[EN])
+            found += [decoded(self._data.tokenizer, ids) for ids in written]
+        named = [
+            any(number in classes for classes in self._data.classes.find(found[i]))
+            for i, number in self._classes.items()
+        ]
+        return {
+            "cider_written": self._written_cider.mean([tokens_of(text, EN) for text in found]),
+            "named": sum(named) / max(1, len(named)),
+        }
 
     @torch.no_grad()
     def recall(self, model: DescriptionModel) -> float:

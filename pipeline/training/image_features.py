@@ -7,7 +7,7 @@ to a square, view 1 its mirror image, the others are random crops, half of them 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -19,12 +19,20 @@ from PIL import Image
 from pipeline.models.description.efficientnet import CHANNELS, GRID, SIDE_PX, EfficientNetLite1
 from pipeline.training.fast_encoder import fast_encoder
 
+Trim = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
 _BATCH = 4
 _LEAST_SIDE = 0.78  # of a crop, of the photograph's side
 
 
 def cached_views(
-    paths: Sequence[Path], views: int, encoder: EfficientNetLite1, cache: Path, name: str
+    paths: Sequence[Path],
+    views: int,
+    encoder: EfficientNetLite1,
+    cache: Path,
+    name: str,
+    *,
+    trim: Trim | None = None,
 ) -> list[NDArray[np.float16]]:
     """Features of every photograph, one array a view, (N, 64, 320), from the cache or computed now.
 
@@ -34,10 +42,14 @@ def cached_views(
         encoder: Frozen.
         cache: Folder; about 41 KB a photograph and view.
         name: Of the set.
+        trim: What takes off bars at a picture's edges, uint8 (H, W, 3) each way.
     """
     cache.mkdir(parents=True, exist_ok=True)
+    if not paths:
+        return [np.zeros((0, GRID * GRID, CHANNELS), np.float16)] * views
     return [
-        _view(paths, view, encoder, cache / f"{name}-{len(paths)}-view{view}.npy") for view in range(views)
+        _view(paths, view, encoder, cache / f"{name}-{len(paths)}-view{view}.npy", trim)
+        for view in range(views)
     ]
 
 
@@ -73,11 +85,13 @@ def _on_canvas(path: Path, corner: NDArray[np.int_], sides: NDArray[np.int_]) ->
     return canvas
 
 
-def _view(paths: Sequence[Path], view: int, encoder: EfficientNetLite1, file: Path) -> NDArray[np.float16]:
+def _view(
+    paths: Sequence[Path], view: int, encoder: EfficientNetLite1, file: Path, trim: Trim | None
+) -> NDArray[np.float16]:
     if not file.exists():
         print(f"encoding view {view} of {len(paths)} photographs into {file}")
         random = np.random.default_rng(view)
-        _encode((_look(path, view, random) for path in paths), len(paths), encoder, file)
+        _encode((_look(path, view, random, trim) for path in paths), len(paths), encoder, file)
     mapped: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return mapped
 
@@ -97,10 +111,12 @@ def _encode(pixels: Iterable[NDArray[np.uint8]], count: int, encoder: EfficientN
     os.replace(part, file)
 
 
-def _look(path: Path, view: int, random: np.random.Generator) -> NDArray[np.uint8]:
+def _look(path: Path, view: int, random: np.random.Generator, trim: Trim | None) -> NDArray[np.uint8]:
     """One view of a photograph, (240, 240, 3)."""
     with Image.open(path) as opened:
         image = opened.convert("RGB")
+    if trim is not None:
+        image = Image.fromarray(trim(np.asarray(image)))
     box = None
     if view > 1:
         sides = random.uniform(_LEAST_SIDE, 1, 2) * image.size

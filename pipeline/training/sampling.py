@@ -6,18 +6,17 @@ import torch
 from torch import Tensor
 
 from pipeline.models.description.model import DescriptionModel
-from pipeline.models.description.shape import AND, END, SPECIAL_TOKENS
+from pipeline.models.description.shape import END, SPECIAL_TOKENS
 from pipeline.models.description.transformer import Cache, causal_mask
 
-# Special tokens that are never written; two parts of a text may be joined, and it ends.
-_NEVER = [token for token in range(len(SPECIAL_TOKENS)) if token not in {AND, END}]
+_NEVER = [token for token in range(len(SPECIAL_TOKENS)) if token != END]
 
 
 @torch.no_grad()
 def write(
     model: DescriptionModel,
     prefix: Cache,
-    prompt: tuple[int, int],
+    prompt: tuple[int, ...],
     *,
     most: int,
     samples: int = 0,
@@ -28,7 +27,7 @@ def write(
     Args:
         model: In evaluation mode.
         prefix: Keys and values of B rows.
-        prompt: Task and language.
+        prompt: Task and language, and what of the text is there already.
         most: Tokens at most, the end not counted.
         samples: 0: the likeliest token each time; else this many texts a row drawn by chance, row by row.
         mask: bool (B, P), False where a row of the prefix has no token.

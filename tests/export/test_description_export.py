@@ -19,7 +19,7 @@ from pipeline.core.errors import ArtifactCorrupt
 from pipeline.inference.artifacts import load_directory
 from pipeline.inference.describe_model import DescribeModel, State, Written
 from pipeline.inference.stored_weights import read_weights
-from pipeline.models.description.shape import CAPTION, EN, Shape
+from pipeline.models.description.shape import AND, CAPTION, EN, Shape
 from pipeline.models.description.transformer import causal_mask
 from pipeline.training.description_checkpoint import load_description, tables_of
 from pipeline.training.description_data import TABLES
@@ -33,7 +33,7 @@ from tests.support.description import (
     without_published_sounds,
     write_checkpoint,
 )
-from tests.support.kv_cache import keep_on_device, token_found_anywhere
+from tests.support.kv_cache import keep_on_device, tokens_found_anywhere
 
 # torch's exporter itself warns of its own deprecations.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning:torch")
@@ -72,7 +72,7 @@ def test_manifest_reads_back_and_names_its_facts(artifact: Path) -> None:
     assert set(manifest.files) == graphs | {"weights", "tokenizer", "names"}
     assert all(manifest.parity[role]["max_abs_difference"] < 1e-2 for role in graphs)
     assert manifest.parity["tokens"]["distinct_tokens"] >= 20
-    assert manifest.parity["tokens"]["texts"] == 2 * (2 * 3 + 3 + 3 * 3)
+    assert manifest.parity["tokens"]["texts"] == 2 * (2 * 3 + 3 + 4 * 3)
     assert manifest.metrics == {"dev/cider_en": 0.3, "dev/labels_esc10": 0.9}
     assert "non-commercial" in manifest.terms.licence
     assert "dev/cider_en: 0.3" in (artifact / "MODEL_CARD.md").read_text()
@@ -114,6 +114,30 @@ def test_texts_do_not_depend_on_neighbours(model: DescribeModel, states: list[St
     assert len({token for one in together for token in one.tokens}) >= 10
 
 
+def test_a_sound_changes_no_word_of_a_caption(model: DescribeModel, beams: int) -> None:
+    """A picture's caption is the same with any sound; the sound's sentence is what follows after it."""
+    shown = picture(3)
+    items = [(shown, None), (shown, sound(1, 1.5)), (shown, sound(2, 2.5))]
+    alone, one, other = model.write(model.encode_batch(items), max_tokens=8, beams=beams)
+    assert alone.text == one.text == other.text
+    assert alone.sound_text is None
+    assert one.sound_text != other.sound_text
+    assert [*one.tokens[: len(alone.tokens) + 1]] == [*alone.tokens, AND]
+
+
+def test_the_longest_texts_of_both_have_places(model: DescribeModel) -> None:
+    """A caption of the most tokens leaves some for the sentence."""
+    states = model.encode_batch([(picture(3), sound(1, 1.5))])
+    never_ends = model._special["<end>"]
+    model._special["<end>"] = model._special["<embed>"]  # a token that random weights never choose so early
+    try:
+        (written,) = model.write(states, max_tokens=model.most_tokens)
+    finally:
+        model._special["<end>"] = never_ends
+    assert written.truncated
+    assert len(written.tokens) + len(written.prompt) == SMALL.positions
+
+
 @pytest.fixture(params=[1, 3], ids=["greedy", "beams"])
 def beams(request: pytest.FixtureRequest) -> int:
     return int(request.param)
@@ -122,10 +146,14 @@ def beams(request: pytest.FixtureRequest) -> int:
 def ended_early(
     model: DescribeModel, states: list[State], beams: int, patch: pytest.MonkeyPatch
 ) -> list[Written]:
-    """Texts of all lengths, with another token at which they end."""
+    """Texts of at least four lengths, with another token at which they end."""
     texts = [one.tokens for one in model.write(states, beams=beams)]
-    patch.setitem(model._special, "<end>", token_found_anywhere(texts))
-    return model.write(states, beams=beams)
+    for token in tokens_found_anywhere(texts):
+        patch.setitem(model._special, "<end>", token)
+        written = model.write(states, beams=beams)
+        if len({len(one.tokens) for one in written}) >= 4:
+            return written
+    raise AssertionError("no token ends these texts at four places")
 
 
 def test_texts_are_the_same_from_a_device_s_memory(
@@ -134,7 +162,6 @@ def test_texts_are_the_same_from_a_device_s_memory(
     """Bound to the device as on CUDA, though it is the CPU: finished items read along, then are dropped."""
     seen = [*states[:5], *model.encode_batch([(picture(i), None) for i in range(5, 16)])]
     expected = ended_early(model, seen, beams, monkeypatch)
-    assert len({len(one.tokens) for one in expected}) >= 4
     watch = keep_on_device(monkeypatch, "cpu")
     found = model.write(seen, beams=beams)
     assert [one.tokens for one in found] == [one.tokens for one in expected]
@@ -171,7 +198,7 @@ def test_scores_are_those_of_torch(model: DescribeModel, states: list[State]) ->
     network = untrained()
     network.load_state_dict(_stored_state(model))
     tokens = torch.tensor([[*written.prompt, *written.tokens]])
-    prefix = tuple(torch.from_numpy(array)[:, None] for array in (states[0].keys, states[0].values))
+    prefix = tuple(torch.from_numpy(array)[:, None] for array in vars(states[0].whole).values())
     length, before = tokens.shape[1], prefix[0].shape[3]
     with torch.no_grad():
         mask = causal_mask(length, before, tokens.device)

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.core.artifact import built_in_directory
 from pipeline.models.description.model import DescriptionModel
 from pipeline.models.description.shape import CAPTION, EN, ZH
-from pipeline.training import description, description_data, image_features, sounds
+from pipeline.training import captions, description, description_data, image_features, sounds
 from pipeline.training.captions import caption_words, chinese_tags, normal_chinese, normal_english, words_of
 from pipeline.training.description import Recipe, Run, train
 from pipeline.training.description_checkpoint import load_description
@@ -101,6 +101,36 @@ def test_training_lowers_the_loss_and_resumes(recipe: Recipe) -> None:
         if torch.equal(p, old)
     ]
     assert not still
+
+
+def test_pictures_with_captions_of_ours_are_learnt_too(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They follow Flickr8k's; some are kept apart, and say whether pictures of classes are named.
+
+    Whatever class the encoder says, its name is learnt from that, not from the picture.
+    """
+    folder, table = recipe.data / "photos", tmp_path / "captions.tsv"
+    folder.mkdir(exist_ok=True)
+    names = [f"n{i:08}_thing_{i}.png" for i in range(16)]
+    for i, name in enumerate(names):
+        Image.fromarray(picture(i)).save(folder / name)
+    lines = [f"photos/{name}\ta thing {i}\ta thing\t一个东西" for i, name in enumerate([*names, "gone.png"])]
+    table.write_text("\n".join(["picture\tenglish\tenglish_again\tchinese", *lines]), encoding="utf-8")
+    monkeypatch.setattr(captions, "WRITTEN", table)
+    run = Run(recipe)
+    kept, apart = run.data.written, run.data.written_dev
+    assert (kept.start, kept.stop) == (9, len(run.data.photos.names))
+    assert len(kept) + len(apart.names) == 16
+    assert 0 < len(apart.names) < 8
+    assert {len(run.data.photos.english[i]) for i in kept} == {2}
+    before = float(run._named_loss().detach())
+    for _ in range(40):
+        run.state.descend(run._named_loss(), 3e-3)
+    assert float(run._named_loss().detach()) < 0.8 * before
+    marks = run.evaluate()
+    assert marks["cider_written"] >= 0
+    assert 0 <= marks["named"] <= 1
 
 
 def test_training_goes_on_from_the_artifact_that_ships(recipe: Recipe) -> None:

@@ -41,7 +41,7 @@ from pipeline.inference.token_search import Found
 from pipeline.operations.describe import DescribeParams, DescribeReceipt
 from tests.support import checkpoints
 from tests.support.image_bytes import saved
-from tests.support.kv_cache import keep_on_device, token_found_anywhere
+from tests.support.kv_cache import keep_on_device, tokens_found_anywhere
 
 # torch's exporter and transformers warn of their own deprecations.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -162,7 +162,7 @@ def ended_early(
 ) -> tuple[list[np.ndarray], list[list[int]]]:
     """Pictures of one grid, so written together, and texts of all lengths: another token ends them."""
     pictures = [model.prepare(smooth_noise(64, 40 + i)) for i in range(8)]
-    end = token_found_anywhere(tokens_of(model, pictures, prompt, beams))
+    end, *_ = tokens_found_anywhere(tokens_of(model, pictures, prompt, beams))
     writing = model.config.writing.model_copy(update={"ends": (end,)})
     patch.setattr(model, "config", model.config.model_copy(update={"writing": writing}))
     return pictures, tokens_of(model, pictures, prompt, beams)

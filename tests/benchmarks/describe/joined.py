@@ -24,6 +24,8 @@ def joined(
     alone = [one.text for one in model.write(states, "caption")]
     together = model.write(both, "caption", max_tokens=40)
     changed = model.write(swapped, "caption", max_tokens=40)
+    moved = [model.encode(p.pixels, s.samples) for p, s in zip(photos[1:] + photos[:1], first, strict=True)]
+    elsewhere = model.write(moved, "caption", max_tokens=40)
     heard = [model.encode(None, sound.samples) for sound in sounds]
     labels = [one.text for one in model.write(heard, "label")]
     labels_together = [one.text for one in model.write(both, "label")]
@@ -36,6 +38,9 @@ def joined(
         "labels, with a photograph": float(together_right),
         "texts that speak of both": float(np.mean([one.sound_text is not None for one in together])),
         "captions unchanged by another sound": _same([o.text for o in together], [o.text for o in changed]),
+        "sounds' sentences unchanged by another photograph": _same(
+            [str(one.sound_text) for one in together], [str(one.sound_text) for one in elsewhere]
+        ),
         "labels unchanged by the photograph": _same(
             labels_together, [labels[i % len(labels)] for i in range(len(labels_together))]
         ),
