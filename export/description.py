@@ -35,8 +35,13 @@ TERMS = Terms(
     data_sets=(
         "Flickr8k (6,000 photographs, 30,000 English captions; non-commercial research and education)",
         "Flickr8k-CN (30,000 Chinese captions by people; research)",
-        "imagenet_sample (those of 883 photographs of imagenet-sample-images that are named by their class;"
-        " ImageNet terms: research)",
+        "imagenet_sample (770 of 883 photographs of imagenet-sample-images; ImageNet terms: research)",
+        "bsds_train (171 of 200 photographs of BSDS500; research)",
+        "cc (53 of 61 photographs of desktop background sets; CC0, CC BY, CC BY-SA, file by file)",
+        "wikiart224, a part (980 paintings; CC BY-NC-SA, works not certified one by one)",
+        "public_domain (47 paintings from Standard Ebooks covers; US public domain as stated there)",
+        "two English captions and a Chinese one of each picture of these five sets, written for this project by"
+        " a language model that looked at them",
         "multi30k (140,000 English sentences, text only; Flickr30k's terms)",
         "COCO captions val2017 (25,000 English sentences, text only; CC BY 4.0)",
         "COCO-CN (4,700 Chinese captions and a list of tag words, text only; MIT)",

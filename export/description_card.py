@@ -20,8 +20,8 @@ deflated.
 
 **Training.** `python -m pipeline.training.description`: text alone, then captions with a contrastive and a
 tag loss, sounds, photographs joined with unrelated sounds, captions of text alone from the classes that
-they mention, photographs without captions by the encoder's name for them, and at last self-critical
-training on CIDEr. {steps} steps, {hours} CPU hours on one core.
+they mention, any name that the encoder might say beside any picture, and at last self-critical training
+on CIDEr. {steps} steps, {hours} CPU hours on one core.
 
 **Data.** {data}.
 
@@ -39,9 +39,8 @@ sure of another kind of thing, the caption may be no more than its name, and som
 one; where it is not, the caption is made up of people and dogs. Chinese captions know people and dogs only.
 Do not rely on it to describe people, for accessibility without a person's look, or for anything that
 matters. It reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest,
-classes of city sounds are right half of the time, and which digit is spoken is a guess. A
-sound beside a picture may change some words of the picture's caption. A picture is squashed to a square
-first. Scores of texts are likelihoods of words, not of being right.
+classes of city sounds are right half of the time, and which digit is spoken is a guess. A picture is
+squashed to a square first. Scores of texts are likelihoods of words, not of being right.
 """
 
 
