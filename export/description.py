@@ -40,8 +40,8 @@ TERMS = Terms(
         "cc (53 of 61 photographs of desktop background sets; CC0, CC BY, CC BY-SA, file by file)",
         "wikiart224, a part (980 paintings; CC BY-NC-SA, works not certified one by one)",
         "public_domain (47 paintings from Standard Ebooks covers; US public domain as stated there)",
-        "two English captions and a Chinese one of each picture of these five sets, written for this project by"
-        " a language model that looked at them",
+        "two English captions and a Chinese one of each picture of these five sets, written for this project"
+        " by a language model that looked at them",
         "multi30k (140,000 English sentences, text only; Flickr30k's terms)",
         "COCO captions val2017 (25,000 English sentences, text only; CC BY 4.0)",
         "COCO-CN (4,700 Chinese captions and a list of tag words, text only; MIT)",
