@@ -78,10 +78,10 @@ def fields_invalid(fields: Sequence[FieldError]) -> errors.InvalidParams:
     return errors.InvalidParams(sentence, list(fields[:MAX_LISTED]))
 
 
-def validation_fields(found: Sequence[Any], prefix: tuple[Any, ...] = ()) -> list[FieldError]:
+def validation_fields(found: Sequence[Any]) -> list[FieldError]:
     """The fields of pydantic's errors, without the values that were sent."""
     return [
-        FieldError(field=".".join(str(part) for part in (*prefix, *error["loc"])), message=error["msg"])
+        FieldError(field=".".join(map(str, error["loc"])), message=error["msg"])
         for error in found[:MAX_LISTED]
     ]
 

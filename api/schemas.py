@@ -49,7 +49,11 @@ class JobRequest(_Request):
         }
     )
 
-    steps: list[Step] = Field(min_length=1, max_length=16, description="one for now")
+    steps: list[Step] = Field(
+        min_length=1,
+        max_length=16,
+        description="one after the other; each takes the picture that the one before makes",
+    )
     inputs: Inputs
     name: str = Field("", max_length=255)
     job_class: Literal["bulk", "interactive"] = Field(

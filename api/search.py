@@ -20,6 +20,7 @@ from api.schemas import SearchHit, SearchOut, SearchRequest
 from api.services import Services
 from api.submit import enter_job, store_job
 from api.validate import device_of
+from pipeline.core.chain import as_one, parts_of
 from pipeline.core.errors import (
     Fault,
     InvalidInput,
@@ -84,9 +85,12 @@ def _submit(
         raise InvalidInput(
             "the job has no embeddings: run describe with embedding=true to search it"
         ) from None
-    if len(described.artifacts) != 1:
+    asked, step = as_one(services.registry.get, described.steps)
+    describe, params = parts_of(asked, asked.params.model_validate(step.params))[-1]
+    needed = describe.needs(params)
+    if len(needed) != 1:
         raise InvalidInput("the job's embeddings are not of a model that can be asked")
-    (model,) = described.artifacts
+    (model,) = needed
     now = time.time()
     spec = JobSpec(
         id=new_job_id(),
@@ -99,7 +103,7 @@ def _submit(
             )
         ],
         inputs=KeysInput(keys=[key]),  # Triptych's own: the caller's reach was checked with the job
-        artifacts=dict(described.artifacts),  # the very model that made the embeddings
+        artifacts={model: described.artifacts[model]},  # the very model that made the embeddings
         queue=queue_name("interactive", device_of(services.ledger, OPERATION)),
         name=f"search of {job.head.id}",
         read_prefixes=[],

@@ -21,7 +21,7 @@ from api.validate import (
     check_possible,
     checked_inputs,
     checked_output_prefix,
-    checked_step,
+    checked_steps,
     checked_time,
     chosen_queue,
     installed,
@@ -69,7 +69,7 @@ def submit(
             return _again(services, caller, stored, request), False
         decision = load_decision(services.store, job_id) if idempotency_key is not None else decision
         enter_job(services, spec, decision)
-        log.info("job.accepted", owner=spec.owner, operation=spec.steps[0].operation, queue=spec.queue)
+        log.info("job.accepted", owner=spec.owner, operation=spec.operations, queue=spec.queue)
         return Standing(Head.of(spec), decision=decision), True
 
 
@@ -82,7 +82,7 @@ def request_digest(request: JobRequest) -> str:
 def _specify(
     services: Services, caller: Caller, request: JobRequest, *, job_id: str, request_id: str
 ) -> tuple[JobSpec, Decision]:
-    operation, step = checked_step(services.registry, request)
+    operation, step = checked_steps(services.registry, request)
     ObjectCheck(services.store, caller).check(operation, step.params)
     digests = pinned(services.store, operation, step)
     here = installed(services, operation, digests)
@@ -97,7 +97,7 @@ def _specify(
         id=job_id,
         owner=caller.owner,
         created_at=time.time(),
-        steps=[step],
+        steps=request.steps,
         inputs=inputs,
         artifacts=digests,
         output_prefix=checked_output_prefix(caller, request.output_prefix),

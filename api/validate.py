@@ -7,7 +7,7 @@ are the planner's to check.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +19,12 @@ from api.schemas import JobRequest
 from api.services import Services
 from pipeline.core.artifact import built_in_digest
 from pipeline.core.artifact_store import find_manifest, newest_published
+from pipeline.core.chain import Asked, Chain, as_one, operations_in, parts_of
 from pipeline.core.errors import (
     ArtifactNotFound,
     Fault,
     InvalidInput,
     ObjectNotFound,
-    UnsupportedSteps,
     UploadNotFound,
 )
 from pipeline.core.jobs import (
@@ -51,19 +51,16 @@ from pipeline.operations import Registry
 MAX_FIELD_ERRORS = 50
 
 
-def checked_step(registry: Registry, request: JobRequest) -> tuple[Operation, Step]:
-    """The one step, with its operation.
+def checked_steps(registry: Registry, request: JobRequest) -> Asked:
+    """The steps as one operation and its step.
 
     Raises:
-        UnsupportedSteps: More than one step.
+        UnsupportedSteps: A step cannot follow the one before it.
         UnknownOperation: No such operation.
         InvalidParams: The params are not those of the operation.
     """
-    if len(request.steps) > 1:
-        raise UnsupportedSteps(f"a job has one step for now; this one has {len(request.steps)}")
-    step = request.steps[0]
-    operation = registry.get(step.operation)
-    problems = _param_errors(operation, step.params, ("steps", 0, "params"))
+    operation, step = as_one(registry.get, request.steps)
+    problems = _param_errors(operation, step.params)
     if problems:
         raise fields_invalid(problems)
     return operation, step
@@ -107,13 +104,25 @@ class ObjectCheck:
 
 
 def _param_errors(
-    operation: Operation, params: dict[str, object], place: tuple[object, ...]
+    operation: Operation, params: Mapping[str, Any], item: int | None = None
 ) -> list[FieldError]:
+    """What is wrong with the params of the steps, or with those that an item has in their place."""
     try:
         operation.params.model_validate(params)
     except ValidationError as error:
-        return validation_fields(error.errors(), place)
+        return validation_fields(
+            [{**one, "loc": _place(operation, one["loc"], item)} for one in error.errors()]
+        )
     return []
+
+
+def _place(operation: Operation, place: Sequence[object], item: int | None) -> tuple[object, ...]:
+    """Where in the request stands what has this place in the params of all steps as one."""
+    if item is not None:
+        return ("inputs", "items", item, "params", *place)
+    if isinstance(operation, Chain):
+        return (*place[:2], "params", *place[2:])  # "steps", which one, where in its params
+    return ("steps", 0, "params", *place)
 
 
 def checked_inputs(
@@ -187,12 +196,11 @@ def _checked_items(
             problems.append(FieldError(field=f"inputs.items.{number}.custom_id", message="used before"))
         seen.add(item.custom_id)
         if item.params:
-            place = ("inputs", "items", number, "params")
             merged = {**step.params, **item.params}
-            found = _param_errors(operation, merged, place)
+            found = _param_errors(operation, merged, number)
             if not found:
                 objects.check(operation, merged)
-                found = _impossible(operation, merged, here, place)
+                found = _impossible(operation, merged, here, number)
             problems += found
         if len(problems) >= MAX_FIELD_ERRORS:
             break
@@ -218,17 +226,21 @@ def checked_time(field: str, when: datetime | None) -> float | None:
 
 
 def pinned(store: ObjectStore, operation: Operation, step: Step) -> dict[str, str]:
-    """Digests of the artifacts that a job of this step runs with, by name: built in, else published last.
+    """Digests of the artifacts that a job runs with, by name: built in, else published last.
 
     Raises:
         InvalidParams: The params name a model that nobody has published.
         Fault: This installation lacks one of the operation's own.
     """
-    params = operation.params.model_validate(step.params)
-    return {name: _digest(store, operation, name) for name in operation.needs(params)}
+    parts = parts_of(operation, operation.params.model_validate(step.params))
+    return {
+        name: _digest(store, part, name, number)
+        for number, (part, params) in enumerate(parts)
+        for name in part.needs(params)
+    }
 
 
-def _digest(store: ObjectStore, operation: Operation, name: str) -> str:
+def _digest(store: ObjectStore, operation: Operation, name: str, number: int) -> str:
     try:
         return built_in_digest(name)
     except ArtifactNotFound as error:
@@ -237,7 +249,7 @@ def _digest(store: ObjectStore, operation: Operation, name: str) -> str:
     try:
         return newest_published(store, name)
     except ArtifactNotFound as error:
-        raise invalid("steps.0.params.model", error.message) from error
+        raise invalid(f"steps.{number}.params.model", error.message) from error
 
 
 def installed(services: Services, operation: Operation, digests: Mapping[str, str]) -> Installed:
@@ -248,7 +260,7 @@ def installed(services: Services, operation: Operation, digests: Mapping[str, st
     """
     allowed = services.settings.allowed_terms
     manifests = {}
-    if allowed or operation.check is not None:
+    if allowed or any(part.check is not None for part in operations_in(operation)):
         manifests = {name: find_manifest(services.store, name, digest) for name, digest in digests.items()}
     check_terms(manifests.values(), allowed)
     return Installed(manifests, services.settings.endpoint)
@@ -260,18 +272,22 @@ def check_possible(operation: Operation, step: Step, found: Installed) -> None:
     Raises:
         InvalidParams: Names each.
     """
-    problems = _impossible(operation, step.params, found, ("steps", 0, "params"))
+    problems = _impossible(operation, step.params, found)
     if problems:
         raise fields_invalid(problems)
 
 
 def _impossible(
-    operation: Operation, params: Mapping[str, Any], found: Installed, place: tuple[object, ...]
+    operation: Operation, params: Mapping[str, Any], found: Installed, item: int | None = None
 ) -> list[FieldError]:
-    if operation.check is None:
-        return []
-    said = operation.check(operation.params.model_validate(params), found)
-    return [FieldError(field=".".join(map(str, (*place, name))), message=sentence) for name, sentence in said]
+    parts = parts_of(operation, operation.params.model_validate(params))
+    said = [
+        (("steps", number, name) if len(parts) > 1 else (name,), sentence)
+        for number, (part, own) in enumerate(parts)
+        if part.check is not None
+        for name, sentence in part.check(own, found)
+    ]
+    return validation_fields([{"loc": _place(operation, at, item), "msg": sentence} for at, sentence in said])
 
 
 def chosen_queue(ledger: Ledger, request: JobRequest, operation: Operation) -> str:
@@ -282,6 +298,7 @@ def chosen_queue(ledger: Ledger, request: JobRequest, operation: Operation) -> s
 
 
 def device_of(ledger: Ledger, operation: Operation) -> Device:
-    """A GPU where a living worker that has one knows the operation."""
-    cuda = any(beat.device == "cuda" and operation.name in beat.operations for beat in ledger.workers())
+    """A GPU where a living worker that has one knows the operation, or all of several."""
+    names = {part.name for part in operations_in(operation)}
+    cuda = any(beat.device == "cuda" and names <= {*beat.operations} for beat in ledger.workers())
     return "cuda" if cuda else "cpu"

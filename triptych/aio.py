@@ -88,6 +88,7 @@ class AsyncClient:
         inputs: Inputs,
         *,
         params: Mapping[str, Any] | None = None,
+        then: Sequence[tuple[str, Mapping[str, Any]]] = (),
         idempotency_key: str | None = None,
         name: str = "",
         interactive: bool = False,
@@ -103,6 +104,7 @@ class AsyncClient:
             operation: What to do with every input.
             inputs: An upload's `inputs`, or keys, a prefix or a manifest of the bucket.
             params: Params of the operation. A `pathlib.Path` among them is a local file: it is uploaded.
+            then: Further operations with their params, each on what the one before it made.
             idempotency_key: The same key with the same request gives the same job. Without one, only the
                 tries of this one call are the same job.
             name: For people.
@@ -113,9 +115,10 @@ class AsyncClient:
             expires_at: Cancel it then.
             output_prefix: Put outputs there in the bucket.
         """
-        attached_params = await self.attach(params or {})
+        asked = [(operation, params or {}), *then]
+        steps = [Step(operation=name, params=await self.attach(own)) for name, own in asked]
         body: dict[str, Any] = {
-            "steps": [Step(operation=operation, params=attached_params).model_dump()],
+            "steps": [step.model_dump() for step in steps],
             "inputs": inputs.model_dump(exclude_none=True),
             "class": "interactive" if interactive else "bulk",
             "device": device,

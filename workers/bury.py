@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.core.chain import as_one
 from pipeline.core.errors import AccessDenied, InvalidInput, WorkerLost
 from pipeline.core.jobs import Item, ResultLine
 from pipeline.core.logs import get_logger
@@ -18,7 +19,7 @@ def bury_entry(runtime: Runtime, hand: Hand) -> None:
     """Writes the results of the entry whose "bury" entry is in hand."""
     lease = hand.lease
     spec = patiently(lambda: runtime.spec(lease.job_id, lease.plan_token))
-    operation = runtime.registry.get(spec.steps[0].operation)
+    operation, _ = as_one(runtime.registry.get, spec.steps)
     outputs = Outputs(runtime.store, spec, operation)
 
     def adopted(item: Item) -> ResultLine | None:

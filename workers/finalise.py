@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from pipeline.core.artifact import Terms
 from pipeline.core.artifact_store import find_manifest
+from pipeline.core.chain import as_one
 from pipeline.core.errors import (
     ArtifactCorrupt,
     ArtifactNotFound,
@@ -84,7 +85,7 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
         tempfile.TemporaryFile() as errors,
         tempfile.TemporaryFile() as gathered,
     ):
-        name = runtime.registry.get(spec.steps[0].operation).gathers
+        name = as_one(runtime.registry.get, spec.steps)[0].gathers
         rows = HalfRows(gathered)
         tally = _write(runtime, results, samples, lines, errors, gather=(name, rows) if name else None)
         summary = Summary(

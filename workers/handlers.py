@@ -6,14 +6,18 @@ import threading
 from collections.abc import Mapping
 
 from pipeline.core.artifact import built_in_digest
+from pipeline.core.chain import Chain, parts_of
 from pipeline.core.errors import ArtifactNotFound, TermsNotAllowed
+from pipeline.core.jobs import Step
 from pipeline.core.logs import get_logger
 from pipeline.core.operation import Handler, HandlerContext, Operation, resolve_handler
+from pipeline.core.params import merged_params
 from pipeline.core.settings import Settings
 from pipeline.core.storage import ObjectStore
 from pipeline.core.terms import check_terms
 from pipeline.inference.artifacts import find_codec_artifact, load_artifact
 from pipeline.operations import Registry
+from workers.chain import ChainHandler
 from workers.memo import StoreMemo
 
 log = get_logger(__name__)
@@ -58,6 +62,19 @@ class Handlers:
             while len(self._made) > KEPT:
                 self._made.pop(next(iter(self._made)))
         return handler
+
+    def of_job(self, operation: Operation, step: Step, digests: Mapping[str, str]) -> Handler:
+        """The same for all that a job asks for, as one: of several steps each has the artifacts it needs.
+
+        Raises:
+            InvalidParams: Those of several steps are not those of their operations.
+        """
+        if not isinstance(operation, Chain):
+            return self.get(operation, digests)
+        parts = parts_of(operation, merged_params(operation, step.params))
+        needed = [{name: digests[name] for name in part.needs(own)} for part, own in parts]
+        handlers = [self.get(part, own) for (part, _), own in zip(parts, needed, strict=True)]
+        return ChainHandler(operation, handlers)
 
     def _make(self, operation: Operation, digests: Mapping[str, str]) -> Handler:
         settings = self._settings

@@ -8,6 +8,7 @@ from itertools import count
 
 from pydantic import ValidationError
 
+from pipeline.core.chain import Asked
 from pipeline.core.errors import InputMissing, InputTooLarge, InvalidManifest, ObjectNotFound, TriptychError
 from pipeline.core.jobs import (
     InlineManifestInput,
@@ -20,7 +21,6 @@ from pipeline.core.jobs import (
     UploadInput,
 )
 from pipeline.core.keys import UploadKeys
-from pipeline.core.operation import Operation
 from pipeline.core.params import merged_params
 from pipeline.core.references import object_key
 from pipeline.core.storage import ObjectStore
@@ -29,12 +29,12 @@ from pipeline.core.uploads import UploadPage
 MAX_LINE_BYTES = 1 << 20
 
 
-def items_of(spec: JobSpec, operation: Operation, store: ObjectStore, *, max_bytes: int) -> Iterator[Item]:
+def items_of(spec: JobSpec, asked: Asked, store: ObjectStore, *, max_bytes: int) -> Iterator[Item]:
     """A job's items in input order. One that cannot run carries its error; the others are not held up.
 
     Args:
         spec: The job.
-        operation: Of its first step; params of single items are checked against it.
+        asked: What all of its steps ask for; params of single items are checked against it.
         store: Where inputs lie.
         max_bytes: Uploaded files over this are refused here.
 
@@ -54,9 +54,9 @@ def items_of(spec: JobSpec, operation: Operation, store: ObjectStore, *, max_byt
             yield Item(index=index, custom_id=key, input=key)
     elif isinstance(inputs, InlineManifestInput):
         for index, line in enumerate(inputs.items):
-            yield _item(index, line, spec, operation)
+            yield _item(index, line, spec, asked)
     else:
-        yield from _listed(spec, inputs, operation, store)
+        yield from _listed(spec, inputs, asked, store)
 
 
 def _uploaded(spec: JobSpec, inputs: UploadInput, store: ObjectStore, max_bytes: int) -> Iterator[Item]:
@@ -90,12 +90,12 @@ def _upload_error(stored_bytes: int | None, declared_bytes: int, max_bytes: int)
     return None
 
 
-def _listed(spec: JobSpec, inputs: ManifestInput, operation: Operation, store: ObjectStore) -> Iterator[Item]:
+def _listed(spec: JobSpec, inputs: ManifestInput, asked: Asked, store: ObjectStore) -> Iterator[Item]:
     index = count()
     try:
         for number, line in enumerate(_lines(store.stream(inputs.key)), start=1):
             if line.strip():
-                yield _parsed(next(index), number, line, spec, operation)
+                yield _parsed(next(index), number, line, spec, asked)
     except ObjectNotFound:
         raise InvalidManifest(f"no manifest {inputs.key!r}") from None
 
@@ -110,19 +110,20 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield rest
 
 
-def _parsed(index: int, number: int, line: bytes, spec: JobSpec, operation: Operation) -> Item:
+def _parsed(index: int, number: int, line: bytes, spec: JobSpec, asked: Asked) -> Item:
     try:
         parsed = ManifestLine.model_validate(json.loads(line))
     except (ValidationError, ValueError, RecursionError) as error:
         what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         return _broken(index, f"line-{number}", InvalidManifest(f"line {number} of the manifest: {what}"))
-    return _item(index, parsed, spec, operation)
+    return _item(index, parsed, spec, asked)
 
 
-def _item(index: int, line: ManifestLine, spec: JobSpec, operation: Operation) -> Item:
+def _item(index: int, line: ManifestLine, spec: JobSpec, asked: Asked) -> Item:
     try:
         key = object_key(line.input, spec.owner, spec.read_prefixes)
-        for reference in merged_params(operation, spec.steps[0].params, line.params).objects():
+        operation, step = asked
+        for reference in merged_params(operation, step.params, line.params).objects():
             object_key(reference, spec.owner, spec.read_prefixes)
     except TriptychError as error:
         return _broken(index, line.custom_id, error)

@@ -20,13 +20,13 @@ MOST_METADATA_BYTES = 1800  # S3 allows 2 KB for all names and values together
 
 
 class Outputs:
-    """Outputs of one step of one job."""
+    """Outputs of a job: those of its last step."""
 
-    def __init__(self, store: ObjectStore, spec: JobSpec, operation: Operation, step: int = 0) -> None:
+    def __init__(self, store: ObjectStore, spec: JobSpec, operation: Operation) -> None:
         self._store = store
         self._spec = spec
         self._operation = operation
-        self._step = step
+        self._step = len(spec.steps) - 1
         pinned = ":".join(f"{name}={digest}" for name, digest in spec.artifacts.items())
         self._digest = hashlib.sha256(pinned.encode()).hexdigest()
         self._keys = JobKeys(spec.id)

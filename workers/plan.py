@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+from pipeline.core.chain import Asked, as_one
 from pipeline.core.errors import InvalidInput, InvalidManifest, NotFound, ObjectExists, ObjectNotFound
 from pipeline.core.jobs import MAX_INTERACTIVE_ITEMS, MAX_SAMPLES, MIN_SAMPLES, Item, JobSpec, Plan
 from pipeline.core.keys import JobKeys
 from pipeline.core.logs import get_logger
-from pipeline.core.operation import Operation
 from workers.inputs import items_of
 from workers.pulse import Hand
 from workers.retry import patiently
@@ -49,9 +49,10 @@ def _standing_plan(runtime: Runtime, job_id: str) -> Plan | None:
 
 def _plan(runtime: Runtime, hand: Hand) -> Plan | None:
     spec = patiently(lambda: runtime.spec(hand.lease.job_id))
-    operation = runtime.registry.get(spec.steps[0].operation)
+    asked = as_one(runtime.registry.get, spec.steps)
+    operation = asked[0]
     with tempfile.TemporaryFile() as spool:
-        total = _spool(runtime, hand, spec, operation, spool)
+        total = _spool(runtime, hand, spec, asked, spool)
         if hand.stopped:
             return None
         if total == 0:
@@ -73,7 +74,7 @@ def _plan(runtime: Runtime, hand: Hand) -> Plan | None:
     return _put_plan(runtime, spec.id, Plan(token=hand.lease.token, shards=shards, items=total))
 
 
-def _spool(runtime: Runtime, hand: Hand, spec: JobSpec, operation: Operation, spool: IO[bytes]) -> int:
+def _spool(runtime: Runtime, hand: Hand, spec: JobSpec, asked: Asked, spool: IO[bytes]) -> int:
     """Writes every item to disk, a line each: their number decides on shards and samples.
 
     Repeated from the start when the store does not answer: a listing cannot be picked up in its middle.
@@ -83,7 +84,7 @@ def _spool(runtime: Runtime, hand: Hand, spec: JobSpec, operation: Operation, sp
         spool.seek(0)
         spool.truncate()
         total = 0
-        for item in items_of(spec, operation, runtime.store, max_bytes=runtime.settings.max_input_bytes):
+        for item in items_of(spec, asked, runtime.store, max_bytes=runtime.settings.max_input_bytes):
             spool.write(item.model_dump_json(exclude_none=True).encode() + b"\n")
             total += 1
             if total % 1000 == 0:

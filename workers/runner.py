@@ -18,12 +18,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from pipeline.core.chain import as_one
 from pipeline.core.errors import InputMissing, ObjectNotFound
 from pipeline.core.jobs import Item, JobSpec, ResultLine
 from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import Finish, Lease
 from pipeline.core.logs import bound, get_logger
-from pipeline.core.operation import BatchHandler, Handler, ItemInput, ItemOutput, Operation
+from pipeline.core.operation import BatchHandler, Handler, ItemInput, ItemOutput
 from pipeline.core.params import merged_params
 from workers.outputs import Outputs
 from workers.pulse import Hand
@@ -107,9 +108,8 @@ class ShardRun:
         self._runtime = runtime
         self._hand = hand
         self._spec = spec
-        self._step = spec.steps[0]
-        self._operation: Operation = runtime.registry.get(self._step.operation)
-        self._handler: Handler = runtime.handlers.get(self._operation, spec.artifacts)
+        self._operation, self._step = as_one(runtime.registry.get, spec.steps)
+        self._handler: Handler = runtime.handlers.of_job(self._operation, self._step, spec.artifacts)
         self._outputs = Outputs(runtime.store, spec, self._operation)
         # Only somebody who was here before can have left an output.
         self._look_first = hand.lease.attempt > 1 or hand.lease.quiet

@@ -147,6 +147,11 @@ class JobSpec(_Model):
     request_sha256: str
     request_id: str = ""
 
+    @property
+    def operations(self) -> str:
+        """Of all steps, in one word."""
+        return "+".join(step.operation for step in self.steps)
+
 
 class Decision(_Model):
     """What a user decided since: `jobs/<id>/state.json`. In storage before the API answers."""

@@ -50,7 +50,7 @@ class LedgerJob:
             job_id=spec.id,
             owner=spec.owner,
             queue=spec.queue,
-            operation=spec.steps[0].operation,
+            operation=spec.operations,
             created_at=spec.created_at,
             paused=decision.paused,
             priority=decision.priority,

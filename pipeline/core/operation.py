@@ -71,13 +71,14 @@ class Operation:
         result: Type of the receipt of an item.
         handler: "module:Class" of the `Handler`; only workers import it.
         artifacts: Names of the artifacts whose digests a job pins when it is accepted, unless its params
-        choose
-            others.
+            choose others.
         output_extension: Extension of the output object, with its dot; None when all of the result is
             in the receipt. A handler may choose another one for an item.
         seconds_per_item_hint: Expected seconds an item on one core; sizes the first shards only.
         native: Whether the handler runs native code on user bytes, so that an item may kill its process.
         reads_input: Whether the handler wants the input object's bytes; else they are not fetched.
+        takes_picture: Whether it can follow a step that makes pictures.
+        makes_picture: Whether its output, always there, is a picture that another step can take.
         batch_items: How many items a `BatchHandler` is given at once, at most.
         gathers: Name of a list of numbers in receipts. When a job ends, they become the rows of
             `jobs/<id>/<name>.npy`, a row an item.
@@ -94,6 +95,8 @@ class Operation:
     seconds_per_item_hint: float = 0.2
     native: bool = True
     reads_input: bool = True
+    takes_picture: bool = True
+    makes_picture: bool = False
     batch_items: int = 1
     gathers: str | None = None
     check: Check | None = None

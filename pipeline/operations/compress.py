@@ -93,5 +93,6 @@ OPERATION = Operation(
     handler="pipeline.inference.compress:Compressor",
     artifacts=("compression",),
     output_extension=".tri",
+    makes_picture=True,
     seconds_per_item_hint=0.25,
 )

@@ -60,5 +60,6 @@ OPERATION = Operation(
     handler="pipeline.inference.decompress:Decompressor",
     artifacts=("compression",),
     output_extension=".png",
+    makes_picture=True,
     seconds_per_item_hint=0.25,
 )

@@ -54,5 +54,6 @@ OPERATION = Operation(
     handler="pipeline.inference.search:Searcher",
     artifacts=(BUILT_IN,),
     output_extension=None,
+    takes_picture=False,
     seconds_per_item_hint=0.1,
 )

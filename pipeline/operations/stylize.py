@@ -220,6 +220,7 @@ OPERATION = Operation(
     handler="pipeline.inference.stylize:Stylizer",
     artifacts=(MODELS["standard"],),
     output_extension=".jpg",
+    makes_picture=True,
     seconds_per_item_hint=0.4,
     check=_check,
 )

@@ -48,7 +48,7 @@ def test_the_commands_in_order(up: Up, place: Path) -> None:
             assert done.returncode == 0, (verb, done.stderr)
             ran.append(verb)
             job = done.stdout.strip() if verb == "submit" else job
-    verbs = ["run", "run", "operations", "run", "run", "decode", "run", "run", "submit", "watch", "search"]
+    verbs = [*["run"] * 2, "operations", *["run"] * 3, "decode", *["run"] * 2, "submit", "watch", "search"]
     assert ran == verbs
     assert (place / "a.png").is_file()
     assert sorted(path.name for path in (place / "back").glob("*.png")) == ["a.png", "b.png"]

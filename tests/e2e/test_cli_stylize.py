@@ -77,6 +77,26 @@ def test_own_files_as_style_and_mask(up: Up, place: Path) -> None:
     assert (place / "python/1.png").read_bytes() == (place / "out/1.png").read_bytes()
 
 
+def test_painted_and_compressed_in_one_job(up: Up, place: Path) -> None:
+    """Two steps: what the first has painted is nowhere but in the second one's files."""
+    job = ("run", "stylize", "in", "-o", "both", "--styles", "night", "--then", "compress", "--quality", "70")
+    ran(up, place, *job)
+    names = sorted(path.name for path in (place / "both").iterdir())
+    assert names == [*(f"{n}.tri" for n in range(COUNT)), "report.html", "results.jsonl"]
+    for receipt in receipts(place / "both"):
+        assert receipt["quality"] == 70
+        assert [step["styles"] for step in receipt["steps"]] == [["night"]]
+    with Client(up.url) as client:
+        upload = client.upload([place / "in/1.png"])
+        later = [("compress", {"quality": 70}), ("decompress", {"format": "png"}), ("describe", {})]
+        made = client.create_job("stylize", upload.inputs, params={"styles": ["night"]}, then=later)
+        client.wait(made.id)
+        (line,) = client.results(made.id)
+    assert line.receipt is not None
+    assert line.receipt["text"]
+    assert len(line.receipt["steps"]) == 3
+
+
 def test_painted_then_compressed(up: Up, place: Path) -> None:
     """Two jobs in a row, the second over what the first has put into the bucket; then back from .tri."""
     painted = "owners/local/painted/"

@@ -28,6 +28,12 @@ class SleepParams(Params):
     seconds: float = Field(0.1, ge=0)
 
 
+class MarkParams(Params):
+    """What to mark with."""
+
+    by: str = "x"
+
+
 class FailParams(Params):
     """How to fail.
 
@@ -71,6 +77,14 @@ class Copy(Noop):
 
     def run(self, item: ItemInput) -> ItemOutput:
         return ItemOutput(BytesIn(bytes_in=len(item.data)), item.data)
+
+
+class Mark(Noop):
+    """Gives back what it got with a mark behind it, as a picture that another step can take."""
+
+    def run(self, item: ItemInput) -> ItemOutput:
+        assert isinstance(item.params, MarkParams)
+        return ItemOutput(BytesIn(bytes_in=len(item.data)), item.data + b"+" + item.params.by.encode())
 
 
 class Fail(Noop):
@@ -126,6 +140,15 @@ ALL: tuple[Operation, ...] = (
     _operation("noop", Noop, NoParams, native=False, reads_input=False, seconds_per_item_hint=0.001),
     _operation("sleep", Sleep, SleepParams, native=False, reads_input=False, seconds_per_item_hint=0.1),
     _operation("copy", Copy, NoParams, native=False, seconds_per_item_hint=0.01, output_extension=".bin"),
+    _operation(
+        "mark",
+        Mark,
+        MarkParams,
+        native=False,
+        seconds_per_item_hint=0.01,
+        output_extension=".bin",
+        makes_picture=True,
+    ),
     _operation("fail", Fail, FailParams, native=False, seconds_per_item_hint=0.01),
     _operation("crash", Crash, NoParams, native=True, seconds_per_item_hint=0.01, output_extension=".bin"),
     _operation(

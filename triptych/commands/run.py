@@ -15,6 +15,8 @@ from triptych.client import Client
 from triptych.commands.connect import add_server, client_at, own_operations, peek_url, pick
 from triptych.commands.outcome import as_json, exit_code, follow, sentence
 from triptych.commands.params import add_params, given_params
+from triptych.commands.steps import HELP as THEN_HELP
+from triptych.commands.steps import Later, attached, later_steps, split_steps
 from triptych.fetching import Fetched
 from triptych.local import LocalFile, find_inputs
 from triptych.models import Job, OperationInfo
@@ -22,7 +24,7 @@ from triptych.progress import Progress
 from triptych.transport import ApiError, Unreachable
 from triptych.uploads import Upload
 
-USAGE = "usage: triptych run OPERATION INPUTS... -o DIR [--param VALUE ...]"
+USAGE = "usage: triptych run OPERATION INPUTS... -o DIR [--param VALUE ...] [--then OPERATION ...]"
 
 
 def main(arguments: list[str]) -> int:
@@ -34,29 +36,36 @@ def main(arguments: list[str]) -> int:
     if name.startswith("-"):
         raise CommandError(f"the operation comes first. {USAGE}")
     url = peek_url(rest)
+    first, more = split_steps(rest)
     if url is None:
-        options = _parser(pick(own_operations(), name)).parse_args(rest)
+        operations = own_operations()
+        options = _parser(pick(operations, name)).parse_args(first)
+        then = later_steps("triptych run", more, operations)
         files = find_inputs(options.inputs, leave_out=options.output)
         with _own_server(options) as client:
-            return _run(client, name, options, files)
+            return _run(client, (name, then), options, files)
     with client_at(url) as client:
-        operation = pick(client.operations(), name)
-        options = _parser(operation).parse_args(rest)
-        if not operation.available:
-            _say(f"no worker that knows {name} is alive at {url} now; the job waits for one")
-        return _run(client, name, options, find_inputs(options.inputs, leave_out=options.output))
+        operations = client.operations()
+        options = _parser(pick(operations, name)).parse_args(first)
+        then = later_steps("triptych run", more, operations)
+        for one in (name, *(later for later, _ in then)):
+            if not pick(operations, one).available:
+                _say(f"no worker that knows {one} is alive at {url} now; the job waits for one")
+        return _run(client, (name, then), options, find_inputs(options.inputs, leave_out=options.output))
 
 
 def _overview() -> str:
     names = ", ".join(operation.name for operation in own_operations())
     return (
         f"{USAGE}\n\nOperations: {names} (`triptych run OPERATION --help` lists the params of one).\n"
-        "INPUTS are files, folders (with all that is in them) or patterns."
+        f"INPUTS are files, folders (with all that is in them) or patterns. {THEN_HELP}"
     )
 
 
 def _parser(operation: OperationInfo) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"triptych run {operation.name}", description=operation.summary)
+    parser = argparse.ArgumentParser(
+        prog=f"triptych run {operation.name}", description=operation.summary, epilog=THEN_HELP
+    )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file, a folder or a pattern")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where results go")
     parser.add_argument("--workers", type=int, metavar="N", help="without TRIPTYCH_URL; default: one a core")
@@ -73,14 +82,16 @@ def _own_server(options: argparse.Namespace) -> Iterator[Client]:
         yield client
 
 
-def _run(client: Client, name: str, options: argparse.Namespace, files: Sequence[LocalFile]) -> int:
+def _run(
+    client: Client, asked: tuple[str, Later], options: argparse.Namespace, files: Sequence[LocalFile]
+) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     readable = [file for file in files if not file.error]
     if not readable:
         raise CommandError(f"none of the {len(files)} inputs can be read; {files[0].name}: {files[0].error}")
     with Progress("upload") as progress:
         upload = client.upload(readable, on_progress=progress.show)
-    job, fetched = _job(client, name, options, files, upload)
+    job, fetched = _job(client, asked, options, files, upload)
     if options.json:
         print(json.dumps(as_json(job, fetched)))
     else:
@@ -89,14 +100,19 @@ def _run(client: Client, name: str, options: argparse.Namespace, files: Sequence
 
 
 def _job(
-    client: Client, name: str, options: argparse.Namespace, files: Sequence[LocalFile], upload: Upload
+    client: Client,
+    asked: tuple[str, Later],
+    options: argparse.Namespace,
+    files: Sequence[LocalFile],
+    upload: Upload,
 ) -> tuple[Job, Fetched]:
     """Submits, follows and fetches the job; a Ctrl-C cancels it first."""
     key = secrets.token_urlsafe(24)  # with it, asking twice gives the same job
-    params = client.attach(given_params(options))  # before: another upload would make it another request
+    # Before: another upload would make it another request.
+    ((name, params), *then) = attached(client, [(asked[0], given_params(options)), *asked[1]])
 
     def create() -> Job:
-        return client.create_job(name, upload.inputs, params=params, idempotency_key=key)
+        return client.create_job(name, upload.inputs, params=params, then=then, idempotency_key=key)
 
     job_id = ""
     try:

@@ -13,12 +13,15 @@ from triptych.cli import HELP, CommandError
 from triptych.client import Client
 from triptych.commands.connect import add_server, connect, peek_url, pick
 from triptych.commands.params import add_params, given_params
+from triptych.commands.steps import HELP as THEN_HELP
+from triptych.commands.steps import later_steps, split_steps
 from triptych.local import find_inputs
 from triptych.models import OperationInfo
 from triptych.progress import Progress
 
 USAGE = (
-    "usage: triptych submit OPERATION INPUTS... | --from-prefix P | --from-keys K... | --from-manifest K\n\n"
+    "usage: triptych submit OPERATION INPUTS... | --from-prefix P | --from-keys K... | --from-manifest K"
+    " [--then OPERATION ...]\n\n"
     "`triptych operations` lists the operations, `triptych submit OPERATION --help` the params of one."
 )
 
@@ -33,11 +36,15 @@ def main(arguments: list[str]) -> int:
         raise CommandError("the operation comes first: triptych submit OPERATION ...")
     url = peek_url(rest)
     with connect(argparse.Namespace(url=url)) as client:
-        options = _parser(pick(client.operations(), name)).parse_args(rest)
+        first, more = split_steps(rest)
+        operations = client.operations()
+        options = _parser(pick(operations, name)).parse_args(first)
+        then = later_steps("triptych submit", more, operations)
         job = client.create_job(
             name,
             _inputs(client, options),
-            params=client.attach(given_params(options)),
+            params=given_params(options),
+            then=then,
             idempotency_key=options.idempotency_key,
             name=options.name,
             interactive=options.interactive,
@@ -52,7 +59,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser(operation: OperationInfo) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"triptych submit {operation.name}", description=operation.summary)
+    parser = argparse.ArgumentParser(
+        prog=f"triptych submit {operation.name}", description=operation.summary, epilog=THEN_HELP
+    )
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="local files, folders or patterns")
     parser.add_argument("--from-prefix", metavar="PREFIX", help="every object under a prefix of the bucket")
     parser.add_argument("--from-keys", nargs="+", metavar="KEY", help="objects of the bucket")

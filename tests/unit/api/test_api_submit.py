@@ -183,10 +183,42 @@ def test_repeating_after_deletion(client: AppClient, world: World) -> None:
     assert client.get(f"/v1/jobs/{job_id}").json()["steps"][0]["operation"] == "noop"
 
 
-def test_more_steps(client: AppClient) -> None:
-    """More than one step is a clear refusal until it is built."""
-    steps = [{"operation": "copy"}, {"operation": "copy"}]
-    is_problem(client.post("/v1/jobs", json={**body(), "steps": steps}), 422, "unsupported_steps")
+def test_several_steps(client: AppClient, world: World) -> None:
+    """They are kept as they were sent; all that they need is pinned."""
+    steps = [
+        {"operation": "stylize", "params": {"styles": ["wave"], "model": "fast"}},
+        {"operation": "compress", "params": {"quality": 60}},
+    ]
+    job = client.post("/v1/jobs", json={**body(), "steps": steps})
+    assert job.status_code == 202
+    assert job.json()["steps"] == steps
+    spec = JobSpec.model_validate_json(world.store.get(JobKeys(job.json()["id"]).spec))
+    assert set(spec.artifacts) == {"stylization_fast", "compression"}
+
+
+@pytest.mark.parametrize(
+    ("second", "code", "field"),
+    [
+        ({"operation": "compress", "params": {"quality": 101}}, "invalid_params", "steps.1.params.quality"),
+        (
+            {"operation": "describe", "params": {"language": "de"}},
+            "invalid_params",
+            "steps.1.params.language",
+        ),
+        ({"operation": "describe", "params": {"model": "none"}}, "invalid_params", "steps.1.params.model"),
+        ({"operation": "search", "params": {"text": "x"}}, "unsupported_steps", None),
+        ({"operation": "paint"}, "unknown_operation", None),
+    ],
+)
+def test_a_wrong_second_step(
+    client: AppClient, world: World, second: dict[str, Any], code: str, field: str | None
+) -> None:
+    """Is named by its place, and nothing is stored."""
+    steps = [{"operation": "stylize", "params": {"styles": ["wave"]}}, second]
+    problem = is_problem(client.post("/v1/jobs", json={**body(), "steps": steps}), 422, code)
+    if field is not None:
+        assert [error["field"] for error in problem["errors"]] == [field]
+    assert not world.keys("jobs/")
 
 
 def test_unknown_operations(client: AppClient) -> None:

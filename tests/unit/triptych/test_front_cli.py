@@ -60,6 +60,15 @@ def test_run_does_it_all(run: Any, folder: Path, api: FakeApi) -> None:
     assert body["steps"] == [{"operation": "squeeze", "params": {"quality": 7}}]
 
 
+def test_run_with_further_steps(run: Any, folder: Path, api: FakeApi) -> None:
+    """Each `--then` has an operation and params of its own."""
+    more = ("--then", "squeeze", "--quality", "9", "--then", "squeeze")
+    code, _, err = run("run", "squeeze", "in", "-o", "out", "--quality", "7", *more)
+    assert code == 0, err
+    (body,) = api.bodies.values()
+    assert [step["params"] for step in body["steps"]] == [{"quality": 7}, {"quality": 9}, {}]
+
+
 def test_run_says_4_when_some_failed(run: Any, folder: Path, api: FakeApi) -> None:
     """As JSON, the whole outcome."""
     api.failing["in/b.jpg"] = "undecodable_image"
@@ -102,6 +111,12 @@ def test_run_says_1_when_the_job_did_not_complete(run: Any, folder: Path, api: F
         (
             ["run", "squeeze", "in", "-o", "out", "--quality", "500"],
             "500 is not a whole number from 1 to 100",
+        ),
+        (["run", "squeeze", "in", "-o", "out", "--then"], "--then wants an operation"),
+        (["run", "squeeze", "in", "-o", "out", "--then", "paint"], "no operation 'paint'"),
+        (
+            ["run", "squeeze", "in", "--then", "squeeze", "-o", "out"],
+            "required: -o",
         ),
         (["submit", "squeeze"], "name local inputs, or one of"),
         (["status", "job_none"], "no job job_none (job_not_found)"),

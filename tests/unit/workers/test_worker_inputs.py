@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.chain import as_one
 from pipeline.core.errors import InvalidManifest, StorageUnavailable
 from pipeline.core.jobs import (
     InlineManifestInput,
@@ -28,8 +29,8 @@ UPLOAD = "upl_" + "1" * 32
 
 
 def items(job: JobSpec, store: MemoryObjectStore, max_bytes: int = 100) -> list[Item]:
-    operation = Registry(["tests.support.operations"]).get(job.steps[0].operation)
-    found = list(items_of(job, operation, store, max_bytes=max_bytes))
+    asked = as_one(Registry(["tests.support.operations"]).get, job.steps)
+    found = list(items_of(job, asked, store, max_bytes=max_bytes))
     assert [item.index for item in found] == list(range(len(found)))
     assert all((item.input is None) == (item.error is not None) for item in found)
     return found

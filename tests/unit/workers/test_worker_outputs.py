@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import Forbidden, InvalidInput, OutputExists
-from pipeline.core.jobs import Item, JobSpec
+from pipeline.core.jobs import Item, JobSpec, Step
 from pipeline.core.memory import MemoryObjectStore
 from pipeline.core.operation import ItemOutput, Operation, Result
 from pipeline.operations import Registry
@@ -80,15 +80,15 @@ def test_keys_are_a_function_of_job_item_step_and_artifact() -> None:
     store = MemoryObjectStore()
     pinned = Operation("x", "", AnyParams, Result, "", artifacts=("net",), output_extension=".x")
 
-    def key(which: Item, step: int = 0, **fields: Any) -> str:
-        job = spec(**{"artifacts": {"net": "1"}, **fields})
-        return Outputs(store, job, pinned, step).key(which)
+    def key(which: Item, steps: int = 1, **fields: Any) -> str:
+        job = spec(**{"artifacts": {"net": "1"}, "steps": [Step(operation="copy")] * steps, **fields})
+        return Outputs(store, job, pinned).key(which)
 
     base = key(item())
     assert key(item(custom_id="b.jpg")) == base
     others = {
         key(item(1)),
-        key(item(), 1),
+        key(item(), 2),
         key(item(), artifacts={"net": "2"}),
         key(item(), id="job_" + "1" * 32),
     }

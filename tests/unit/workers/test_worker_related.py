@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.chain import as_one
 from pipeline.core.errors import Forbidden, InvalidInput, StorageUnavailable, UnusableObject
 from pipeline.core.jobs import InlineManifestInput, Item, JobSpec, ManifestLine, Step
 from pipeline.core.keys import UploadKeys, memo_key
@@ -178,7 +179,7 @@ def test_manifest_lines_are_held_to_the_reach(store: CountingStore) -> None:
             "steps": [Step(operation="stylize", params={"styles": ["wave"]})],
         }
     )
-    found = list(items_of(given, Registry().get("stylize"), store, max_bytes=100))
+    found = list(items_of(given, as_one(Registry().get, given.steps), store, max_bytes=100))
     assert [(item.error or {}).get("code") for item in found] == [None, "forbidden", None, "forbidden"]
 
 
@@ -192,7 +193,7 @@ def test_inputs_may_be_files_of_own_uploads(store: CountingStore) -> None:
             "read_prefixes": ["elsewhere/"],
         }
     )
-    (item,) = items_of(given, Registry().get("stylize"), store, max_bytes=100)
+    (item,) = items_of(given, as_one(Registry().get, given.steps), store, max_bytes=100)
     assert item.input == UploadKeys("ann", UPLOAD).file(0, 3)
 
 

@@ -86,6 +86,9 @@ class Given:
         handler: Handler = self._handler
         return handler
 
+    def of_job(self, operation: Operation, step: Step, digests: Mapping[str, str]) -> Handler:
+        return self.get(operation, digests)
+
 
 class AnyParams(Params):
     """Nothing to choose."""
@@ -170,7 +173,7 @@ class Bench:
         keys = JobKeys(job.id)
         self.store.put(keys.active, b"")
         self.store.put(keys.spec, job.model_dump_json().encode())
-        told = LedgerJob(job.id, job.owner, job.queue, job.steps[0].operation, job.created_at)
+        told = LedgerJob(job.id, job.owner, job.queue, job.operations, job.created_at)
         assert self.ledger.enter(told)
         return job
 
