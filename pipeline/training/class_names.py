@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from pipeline.models.description.shape import PAD
 from pipeline.training.captions import STOP_WORDS
 
 _WORD = re.compile(r"[a-z]{3,}")
+_WORDNET = re.compile(r"^n\d{8}_")
 _MOST_TOLD = 60_000  # texts of those that have a class in them
 
 
@@ -57,9 +58,9 @@ class ClassesInTexts:
             for name in label.split(","):
                 self._by_name.setdefault(_plain(name), number)
 
-    def number(self, name: str) -> int | None:
-        """Which class has this name, whatever stands between its words."""
-        return self._by_name.get(_plain(name))
+    def number_in(self, file_name: str) -> int | None:
+        """Which class the name of one of ImageNet's files says (n02123159_tiger_cat.jpg), if it says any."""
+        return self._by_name.get(_plain(_WORDNET.sub("", PurePath(file_name).stem)))
 
     def find(self, text: str) -> list[list[int]]:
         """Of each word, singular or plural, that the last word of a class's name is: the classes."""

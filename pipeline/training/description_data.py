@@ -178,8 +178,8 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
         return pictures([one.path for one in chosen], references, count, part, without_bars)
 
     ours = written_captions(folder)
-    kept = [picture for picture in ours if group_of(picture.path) != _DEV_GROUP]
-    apart = [picture for picture in ours if group_of(picture.path) == _DEV_GROUP]
+    kept = [picture for picture in ours if not is_kept_apart(picture.path)]
+    apart = [picture for picture in ours if is_kept_apart(picture.path)]
     captioned = photos(train, views, "train")
     classes = ClassesInTexts(class_labels(folder / "weights"))
     return Data(
@@ -199,6 +199,11 @@ def load_data(folder: Path, cache: Path, tables: Path, *, views: int, sound_view
         classes,
         _all_tokens(tokenizer, [*map(with_article, names.imagenet)]),
     )
+
+
+def is_kept_apart(picture: Path) -> bool:
+    """Whether a picture with captions of ours is for measuring only."""
+    return group_of(picture) == _DEV_GROUP
 
 
 def as_grid(features: NDArray[np.float16]) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
 
 import torch
 from tokenizers import Tokenizer
@@ -24,7 +23,6 @@ from pipeline.training.sounds import ClipFeatures, stacked
 _BATCH = 100
 _MOST_TOKENS = {EN: 24, ZH: 20}
 _TOKEN = re.compile(r"[a-z0-9']+")
-_NAME = re.compile(r"^n\d{8}_")  # before a class's name in the names of ImageNet's files
 
 
 def tokens_of(text: str, language: int) -> list[str]:
@@ -44,7 +42,7 @@ class Judge:
         self._classes = {
             i: number
             for i, name in enumerate(data.written_dev.names)
-            if (number := data.classes.number(_NAME.sub("", PurePath(name).stem))) is not None
+            if (number := data.classes.number_in(name)) is not None
         }
         references = data.written_dev.references[0]
         self._written_cider = Cider([[tokens_of(text, EN) for text in texts] for texts in references])

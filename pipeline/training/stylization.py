@@ -281,6 +281,7 @@ def _parse(argv: list[str] | None = None) -> tuple[Recipe, int]:
     add("--style-weight", type=float, default=Recipe.style_weight)
     add("--shallow-weight", type=float, default=Recipe.shallow_weight, help="of relu1_1 and relu2_1 in it")
     add("--identity-weight", type=float, default=Recipe.identity_weight)
+    add("--grid-weight", type=float, default=Recipe.grid_weight)
     add(
         "--teacher", type=Path, help="folder of MicroAST's published weights, to learn from its pictures, too"
     )

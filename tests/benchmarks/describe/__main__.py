@@ -1,8 +1,9 @@
 """How well the built-in model describes: `python -m tests.benchmarks.describe --data DIR [--artifact DIR]`.
 
 DIR is what the model was trained from; measured is what training never saw: Flickr8k's 1,000 dev photographs,
-ESC-10's fold 4. English is counted in tokens `[a-z0-9']+` of lower case, Chinese in characters. The control
-row gives every photograph another one's caption: what a score owes to sentences that suit any photograph.
+ESC-10's fold 4, and pictures of other kinds (`unlike.py`). English is counted in tokens `[a-z0-9']+` of lower
+case, Chinese in characters. The control row gives every photograph another one's caption: what a score owes to
+sentences that suit any photograph.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.benchmarks.describe.joined import joined
 from tests.benchmarks.describe.scores import caption_scores, recalls
 from tests.benchmarks.describe.sheet import write_sheets
 from tests.benchmarks.describe.sounds import label_board
+from tests.benchmarks.describe.unlike import unlike_flickr
 from tests.support.measure import machine, table
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
@@ -60,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     print(table("sound labels, ESC-10 fold 4", ("who", "right"), [*facts["labels"].items()]))
     facts["joined"] = joined(model, photos, states, sounds)
     print(table("picture and sound together", ("what", "value"), [*facts["joined"].items()]))
+    facts["unlike"] = unlike_flickr(model, given.data, given.output, BEAMS)
+    print(table("pictures unlike Flickr8k's", ("what", "value"), [*facts["unlike"].items()]))
     facts["heat_in_quadrant"] = heat_in_quadrant(model, photos[:100])
     print(f"\nattention in the photograph's quadrant: {facts['heat_in_quadrant']:.1%}")
     (given.output / "facts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -14,13 +14,14 @@ from pipeline.inference.describe_model import State
 from tests.benchmarks.describe.data import DevPhoto
 
 COUNT, ACROSS = 40, 5
-_SIDE, _TEXT = 224, 84
+_SIDE, _TEXT = 224, 104
 
 
 def write_sheets(
     photos: list[DevPhoto], english: list[str], chinese: list[str], states: list[State], output: Path
 ) -> None:
     """Every 25th photograph or so: not chosen, so that the sheet shows what is usual."""
+    output.mkdir(parents=True, exist_ok=True)
     chosen = [i * len(photos) // COUNT for i in range(min(COUNT, len(photos)))]
     rows = -(-len(chosen) // ACROSS)
     sheet = Image.new("RGB", (ACROSS * _SIDE, rows * (_SIDE + _TEXT)), "white")
