@@ -2,8 +2,8 @@
 
 DIR is what the model was trained from; measured is what training never saw: Flickr8k's 1,000 dev photographs,
 ESC-10's fold 4, and pictures of other kinds (`unlike.py`). English is counted in tokens `[a-z0-9']+` of lower
-case, Chinese in characters. The control row gives every photograph another one's caption: what a score owes to
-sentences that suit any photograph.
+case, Chinese in characters. The control row gives every photograph another one's caption: what a score owes
+to sentences that suit any photograph.
 """
 
 from __future__ import annotations
