@@ -111,7 +111,11 @@ class ManifestLine(_Model):
         max_length=1024,
         description="key of an object, or a file of an upload (upl_.../page/place)",
     )
-    params: dict[str, Any] | None = Field(None, description="replaces params of the job's step, name by name")
+    params: dict[str, Any] | None = Field(
+        None,
+        description="replaces params of the job's step, name by name; in a job of several steps it is "
+        '{"steps": [...]}, the params of each',
+    )
 
 
 InlineManifestInput.model_rebuild()
