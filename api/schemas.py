@@ -147,6 +147,8 @@ class OperationOut(BaseModel):
     terms: dict[str, Terms] = Field(
         default_factory=dict, description="under which licences these artifacts are, and whom to name"
     )
+    takes_picture: bool = Field(description="whether it can follow a step that makes a picture")
+    makes_picture: bool = Field(description="whether another step can follow it")
     available: bool = Field(description="whether a worker that is alive knows it")
 
 

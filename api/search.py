@@ -33,6 +33,7 @@ from pipeline.core.errors import (
 from pipeline.core.jobs import Decision, JobSpec, KeysInput, Step, new_job_id
 from pipeline.core.keys import JobKeys
 from pipeline.core.logs import get_logger
+from pipeline.core.params import merged_params
 from pipeline.core.queue import queue_name
 from pipeline.core.results import JobResults
 from pipeline.operations.search import OPERATION
@@ -86,7 +87,7 @@ def _submit(
             "the job has no embeddings: run describe with embedding=true to search it"
         ) from None
     asked, step = as_one(services.registry.get, described.steps)
-    describe, params = parts_of(asked, asked.params.model_validate(step.params))[-1]
+    describe, params = parts_of(asked, merged_params(asked, step.params))[-1]
     needed = describe.needs(params)
     if len(needed) != 1:
         raise InvalidInput("the job's embeddings are not of a model that can be asked")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,7 @@ from pipeline.core.jobs import (
 from pipeline.core.keys import UploadKeys
 from pipeline.core.ledger import Ledger
 from pipeline.core.operation import Device, Installed, Operation
+from pipeline.core.params import overridden
 from pipeline.core.queue import queue_name
 from pipeline.core.references import uploaded_file
 from pipeline.core.storage import ObjectStore
@@ -196,11 +198,11 @@ def _checked_items(
             problems.append(FieldError(field=f"inputs.items.{number}.custom_id", message="used before"))
         seen.add(item.custom_id)
         if item.params:
-            merged = {**step.params, **item.params}
+            merged = overridden(operation, step.params, item.params)
             found = _param_errors(operation, merged, number)
             if not found:
                 objects.check(operation, merged)
-                found = _impossible(operation, merged, here, number)
+                found = _impossible(operation, step, here, merged, number)
             problems += found
         if len(problems) >= MAX_FIELD_ERRORS:
             break
@@ -272,21 +274,30 @@ def check_possible(operation: Operation, step: Step, found: Installed) -> None:
     Raises:
         InvalidParams: Names each.
     """
-    problems = _impossible(operation, step.params, found)
+    problems = _impossible(operation, step, found)
     if problems:
         raise fields_invalid(problems)
 
 
 def _impossible(
-    operation: Operation, params: Mapping[str, Any], found: Installed, item: int | None = None
+    operation: Operation,
+    step: Step,
+    found: Installed,
+    params: Mapping[str, Any] | None = None,
+    item: int | None = None,
 ) -> list[FieldError]:
-    parts = parts_of(operation, operation.params.model_validate(params))
-    said = [
-        (("steps", number, name) if len(parts) > 1 else (name,), sentence)
-        for number, (part, own) in enumerate(parts)
-        if part.check is not None
-        for name, sentence in part.check(own, found)
-    ]
+    """What nothing can fulfil: of the job's params, or of those that an item has in their place.
+
+    Each step runs with what its own params in the job need, and an item's are held to that.
+    """
+    pinned_for = parts_of(operation, operation.params.model_validate(step.params))
+    asked = pinned_for if params is None else parts_of(operation, operation.params.model_validate(params))
+    said: list[tuple[tuple[object, ...], str]] = []
+    for number, ((part, own), (_, wanted)) in enumerate(zip(pinned_for, asked, strict=True)):
+        needed = part.needs(own)
+        there = {name: manifest for name, manifest in found.manifests.items() if name in needed}
+        for name, sentence in part.check(wanted, replace(found, manifests=there)) if part.check else ():
+            said.append((("steps", number, name) if len(asked) > 1 else (name,), sentence))
     return validation_fields([{"loc": _place(operation, at, item), "msg": sentence} for at, sentence in said])
 
 

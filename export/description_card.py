@@ -36,7 +36,7 @@ on CIDEr. {steps} steps, {hours} CPU hours on one core.
 **Limits.** It learnt captions from 6,000 photographs of people and dogs out of doors, and it shows: colours,
 numbers, what is done and what is held are often wrong, sex and age are guesses. Where the image encoder is
 sure of another kind of thing, the caption may be no more than its name, and sometimes a misspelt or wrong
-one; where it is not, the caption is made up of people and dogs. Chinese captions know people and dogs only.
+one; where it is not, the caption is often made up of people and dogs.
 Do not rely on it to describe people, for accessibility without a person's look, or for anything that
 matters. It reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest,
 classes of city sounds are right half of the time, and which digit is spoken is a guess. A picture is

@@ -1,7 +1,8 @@
 """Fetching results: outputs become files, eight at a time; `results.jsonl` says what became of each input.
 
 A file appears under its name only when it is whole. What an earlier, broken fetch of the same job brought is
-not fetched again: `results.jsonl`, or its unfinished twin, says which output each file holds.
+not fetched again: `results.jsonl`, or its unfinished twin, says which output each file holds. Any other file
+that lies there is somebody's, and stays: an output that would have its name gets the next free one.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from triptych.parallel import for_each
 from triptych.transport import ApiError, Transport, raise_for_problem
 
 PARALLEL = 8
+OWN_REPORT = f"triptych-{REPORT}"  # where somebody's report lies already
 BATCH = 256  # lines in hand at once
 UNFINISHED = ".results.jsonl.part"
+OURS = ".results.jsonl.names"  # of the files that a fetch under way has brought or will bring, a line each
 UNREADABLE = "input_unreadable"
 
 
@@ -71,11 +74,19 @@ async def fetch(
     """
     directory.mkdir(parents=True, exist_ok=True)
     known = _fetched_before(directory)
-    fetched, stems, index = Fetched(directory), Stems(), 0
+    others = _others(directory, {file for _, file in known})
+    fetched, stems, index = Fetched(directory), Stems(others), 0
     merged = lines if inputs is None else _with_inputs(lines, inputs, unsent or {})
-    with (directory / UNFINISHED).open("w", encoding="utf-8", newline="\n") as unfinished:
+    with (
+        (directory / UNFINISHED).open("w", encoding="utf-8", newline="\n") as unfinished,
+        (directory / OURS).open("a", encoding="utf-8", newline="\n") as ours,
+    ):
+        ours.writelines(f"{file}\n" for _, file in known)
         async for batch in _batches(merged):
-            rows = [_Row(line, stems.give(line.custom_id)) for line in batch]
+            rows = [_Row(line, stems.give(line.custom_id, _extension(line))) for line in batch]
+            # Before they are there: should this fetch break, the next one knows them again.
+            ours.writelines(f"{file_name(row.stem, _extension(row.line))}\n" for row in rows)
+            ours.flush()
 
             async def settle(row: _Row) -> None:
                 await _settle(transport, job_id, directory, known, row)
@@ -89,7 +100,9 @@ async def fetch(
             if on_progress is not None:
                 on_progress(index)
     (directory / UNFINISHED).replace(fetched.results)
-    fetched.report = await _fetch_report(transport, job_id, directory)
+    (directory / OURS).unlink()
+    name = OWN_REPORT if REPORT in others else REPORT
+    fetched.report = await _fetch_report(transport, job_id, directory / name)
     return fetched
 
 
@@ -159,7 +172,7 @@ async def _settle(
     """Brings the row's output, unless there is none or it is here already."""
     if row.line.status != "succeeded" or row.line.output is None:
         return
-    row.file = file_name(row.stem, PurePosixPath(row.line.output).suffix)
+    row.file = file_name(row.stem, _extension(row.line))
     if _is_here(row, directory / row.file, known):
         return
     try:
@@ -199,14 +212,28 @@ async def download(transport: Transport, path: str, target: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-async def _fetch_report(transport: Transport, job_id: str, directory: Path) -> Path | None:
+async def _fetch_report(transport: Transport, job_id: str, target: Path) -> Path | None:
     try:
-        await download(transport, f"/v1/jobs/{job_id}/report", directory / REPORT)
+        await download(transport, f"/v1/jobs/{job_id}/report", target)
     except ApiError as error:
         if error.status in (404, 409):
             return None  # a job that failed before it ran has none
         raise
-    return directory / REPORT
+    return target
+
+
+def _extension(line: ResultLine) -> str:
+    return PurePosixPath(line.output).suffix if line.output else ""
+
+
+def _others(directory: Path, ours: set[str]) -> set[str]:
+    """Names of the files that no fetch has brought."""
+    there = {entry.name for entry in directory.iterdir()}
+    if (directory / OURS).is_file():
+        ours = ours | set((directory / OURS).read_text(encoding="utf-8").splitlines())
+    if there & {RESULTS, OURS} and OWN_REPORT not in there:
+        ours = ours | {REPORT}
+    return there - ours - {OWN_REPORT}
 
 
 def _fetched_before(directory: Path) -> set[tuple[str, str]]:

@@ -78,6 +78,8 @@ class OperationInfo(_Answer):
         params_schema: JSON schema of a step's params.
         result_schema: JSON schema of an item's receipt.
         terms: Of its models, by name.
+        takes_picture: Whether it can follow a step that makes a picture.
+        makes_picture: Whether another step can follow it.
         available: Whether a living worker can run it.
     """
 
@@ -87,6 +89,8 @@ class OperationInfo(_Answer):
     result_schema: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
     terms: dict[str, ModelTerms] = {}
+    takes_picture: bool = True
+    makes_picture: bool = True
     available: bool = True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 RESULTS = "results.jsonl"
@@ -27,17 +28,27 @@ def safe_stem(name: str) -> str:
 
 
 class Stems:
-    """Gives each input a stem of its own, in the order in which it is asked."""
+    """Gives each input a stem of its own, in the order in which it is asked.
 
-    def __init__(self) -> None:
+    Args:
+        occupied: Names of files that are there and stay: no output gets one of them.
+    """
+
+    def __init__(self, occupied: Iterable[str] = ()) -> None:
         self._taken: set[str] = set()
         self._next: dict[str, int] = {}
+        self._occupied = {_folded(name) for name in occupied}
 
-    def give(self, name: str) -> str:
-        """The input's stem, or `<stem>-2`, `<stem>-3` ... where others, in any case, have it already."""
+    def give(self, name: str, extension: str = "") -> str:
+        """The input's stem, or `<stem>-2`, `<stem>-3` ... where others, in any case, have it already.
+
+        Args:
+            name: The input's.
+            extension: Of its output.
+        """
         stem = given = safe_stem(name)
         number = self._next.get(_folded(stem), 2)
-        while _folded(given) in self._taken:
+        while _folded(given) in self._taken or _folded(file_name(given, extension)) in self._occupied:
             given = f"{stem}-{number}"
             number += 1
         self._next[_folded(stem)] = number

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from pipeline.core.chain import Chain, parts_of
-from pipeline.core.errors import Fault
+from pipeline.core.errors import Fault, TriptychError
 from pipeline.core.operation import Handler, ItemInput, ItemOutput, Result
+from workers.retry import patiently
 
 
 class ChainHandler:
@@ -25,25 +28,28 @@ class ChainHandler:
         """Nothing is cold."""
 
     def run(self, item: ItemInput) -> ItemOutput:
-        """The last step's output, with all receipts; of previews "before" is the first step's."""
-        steps = [*zip(self._handlers, parts_of(self._chain, item.params), strict=True)]
-        outputs: list[ItemOutput] = []
-        data = item.data
-        for number, (handler, (operation, params)) in enumerate(steps, 1):
-            output = handler.run(replace(item, data=data, params=params))
-            outputs.append(output)
-            if number < len(steps):
+        """The last step's output, with all receipts, and the previews of all: the item's own "before".
+
+        A step that may be tried again is, without those before it. An error says which step's it is.
+        """
+        told: list[dict[str, Any]] = []
+        previews: dict[str, bytes] = {}
+        before: dict[str, bytes] = {}
+        for number, (handler, (operation, params)) in enumerate(
+            zip(self._handlers, parts_of(self._chain, item.params), strict=True)
+        ):
+            try:
+                output = patiently(partial(handler.run, replace(item, params=params)))
+            except TriptychError as error:
+                raise type(error)(f"step {number}, {operation.name}: {error.message}") from error
+            told.append(output.receipt.model_dump(mode="json"))
+            before = before or {role: shown for role, shown in output.previews.items() if role == "before"}
+            previews = {**previews, **output.previews, **before}
+            if number + 1 < len(self._handlers):
                 if output.data is None:
-                    raise Fault(f"{operation.name} gave the next step nothing")
-                data = output.data
-        return replace(outputs[-1], receipt=self._receipt(outputs), previews=_previews(outputs))
+                    raise Fault(f"step {number}, {operation.name}, gave the next one nothing")
+                item = replace(item, data=output.data)
+        return replace(output, receipt=self._receipt(told), previews=previews)
 
-    def _receipt(self, outputs: Sequence[ItemOutput]) -> Result:
-        told = [output.receipt.model_dump(mode="json") for output in outputs]
+    def _receipt(self, told: Sequence[dict[str, Any]]) -> Result:
         return self._chain.result.model_validate({**told[-1], "steps": told[:-1]})
-
-
-def _previews(outputs: Sequence[ItemOutput]) -> Mapping[str, bytes]:
-    """What the report compares: the item as it came, and as it went."""
-    first = {role: picture for role, picture in outputs[0].previews.items() if role == "before"}
-    return {**outputs[-1].previews, **first}

@@ -10,7 +10,7 @@ import zlib
 from typing import Any
 
 from pipeline.core.errors import ObjectExists, ObjectNotFound, OutputExists
-from pipeline.core.jobs import Item, JobSpec, ResultLine
+from pipeline.core.jobs import Item, JobSpec, PrefixInput, ResultLine
 from pipeline.core.keys import JobKeys, check_key
 from pipeline.core.operation import ItemOutput, Operation
 from pipeline.core.storage import ObjectStore
@@ -40,8 +40,14 @@ class Outputs:
         extension = extension or self._operation.output_extension or ".bin"
         if self._spec.output_prefix is None:
             return self._keys.output(item.index, self._step, self._digest, extension)
-        name = posixpath.basename(item.custom_id.rstrip("/")) or f"{item.index:08d}"
+        name = self._name(item) or f"{item.index:08d}"
         return check_key(f"{self._spec.output_prefix}{name}{extension}", self._spec.write_prefixes)
+
+    def _name(self, item: Item) -> str:
+        """Of a job over a prefix the path below it, so that folders stay apart; else the last part."""
+        if isinstance(self._spec.inputs, PrefixInput):
+            return item.custom_id.removeprefix(self._spec.inputs.prefix).strip("/")
+        return posixpath.basename(item.custom_id.rstrip("/"))
 
     def find(self, item: Item) -> ResultLine | None:
         """The line of an item whose output is there already, or None."""

@@ -25,11 +25,13 @@ def number(line: ResultLine, key: str) -> float | None:
 
 
 def flat(receipt: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested receipts as one level: `seconds.decode`."""
+    """Nested receipts as one level: `seconds.decode`, `steps.0.styles`."""
     level: dict[str, Any] = {}
     for name, value in receipt.items():
         if isinstance(value, dict):
             level.update(flat(value, f"{prefix}{name}."))
+        elif isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+            level.update(flat({str(place): part for place, part in enumerate(value)}, f"{prefix}{name}."))
         else:
             level[f"{prefix}{name}"] = value
     return level

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from pipeline.core.chain import as_one
-from pipeline.core.errors import InputMissing, ObjectNotFound
+from pipeline.core.errors import BrokerUnavailable, InputMissing, ObjectNotFound, StorageUnavailable
 from pipeline.core.jobs import Item, JobSpec, ResultLine
 from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import Finish, Lease
@@ -113,9 +113,21 @@ class ShardRun:
         self._outputs = Outputs(runtime.store, spec, self._operation)
         # Only somebody who was here before can have left an output.
         self._look_first = hand.lease.attempt > 1 or hand.lease.quiet
+        self._given_up = False
 
     def run(self, items: Sequence[Item]) -> list[ResultLine]:
-        """One line an item, in order."""
+        """One line an item, in order.
+
+        Raises:
+            Transient: Store or broker are away; see `_failed`.
+        """
+        try:
+            return self._lines(items)
+        except BaseException:
+            self._given_up = True  # nobody waits for what is still being fetched and stored
+            raise
+
+    def _lines(self, items: Sequence[Item]) -> list[ResultLine]:
         storing: deque[Future[ResultLine]] = deque()
         lines: list[ResultLine] = []
         for batch in self._fetched(items):
@@ -244,6 +256,13 @@ class ShardRun:
                 return self._failed(item, error)
 
     def _failed(self, item: Item, error: Exception) -> ResultLine:
+        """The line of an item that failed.
+
+        Raises:
+            Transient: It is no fault of the item's: store or broker are away for all.
+        """
+        if not self._hand.stopped and self._is_away(error):
+            raise error
         fate = fate_of(error)
         if fate is Fate.RETRY and self._hand.stopped:
             return _line(item, "cancelled")  # it was still being tried when nobody wanted it any more
@@ -253,8 +272,17 @@ class ShardRun:
             log.error("item.failed", code=code_of(error), exc_info=error)
         return _line(item, "failed", error={"code": code_of(error), "message": message_of(error)})
 
+    def _is_away(self, error: Exception) -> bool:
+        """Whether an error that outlasted all patience is an outage, and not about one object alone."""
+        if isinstance(error, StorageUnavailable):
+            try:
+                self._runtime.store.stat(JobKeys(self._spec.id).spec)
+            except StorageUnavailable:
+                return True
+        return isinstance(error, BrokerUnavailable)
+
     def _over(self) -> bool:
-        return self._hand.stopped
+        return self._given_up or self._hand.stopped
 
 
 def _line(item: Item, status: Any, **fields: Any) -> ResultLine:

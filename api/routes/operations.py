@@ -53,5 +53,7 @@ def _shown(operation: Operation, alive: set[str]) -> OperationOut:
         result_schema=operation.result.model_json_schema(),
         artifacts=artifacts,
         terms=terms,
+        takes_picture=operation.takes_picture,
+        makes_picture=operation.makes_picture,
         available=operation.name in alive,
     )

@@ -2,8 +2,9 @@
 
     input -> step 0 -> picture -> step 1 -> ... -> output
 
-Bytes go from step to step in the worker's memory; the last one's output is the item's. Its receipt has those
-of the steps before it under `steps`.
+Bytes go from step to step in the worker's memory; the last one's output is the item's. Its receipt is the
+last step's, of what that step was given; only `bytes_in` is the item's. Those of the steps before it are
+under `steps`.
 """
 
 from __future__ import annotations
@@ -59,11 +60,15 @@ def as_one(find: Callable[[str], Operation], steps: Sequence[Step]) -> Asked:
     parts = tuple(find(step.operation) for step in steps)
     if len(parts) == 1:
         return parts[0], steps[0]
-    for before, after in pairwise(parts):
+    for number, (before, after) in enumerate(pairwise(parts), 1):
         if not before.makes_picture:
-            raise UnsupportedSteps(f"no step can follow {before.name}, which makes no picture")
+            raise UnsupportedSteps(
+                f"steps.{number}: no step can follow {before.name}, which makes no picture"
+            )
         if not after.takes_picture:
-            raise UnsupportedSteps(f"{after.name} takes no picture, so it cannot follow {before.name}")
+            raise UnsupportedSteps(
+                f"steps.{number}: {after.name} takes no picture, so it cannot follow {before.name}"
+            )
     name, last = "+".join(part.name for part in parts), parts[-1]
     chain = Chain(
         name=name,

@@ -114,7 +114,7 @@ class ManifestLine(_Model):
     params: dict[str, Any] | None = Field(
         None,
         description="replaces params of the job's step, name by name; in a job of several steps it is "
-        '{"steps": [...]}, the params of each',
+        '{"steps": [{...}, {...}]}, and each replaces params of its own step',
     )
 
 

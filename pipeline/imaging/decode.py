@@ -17,16 +17,18 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from pipeline.core.errors import ImageTooLarge, InputTooLarge, UndecodableImage
+from pipeline.core.errors import ImageTooLarge, InputTooLarge, UndecodableImage, UnsupportedFormat
 from pipeline.core.operation import Limits
 from pipeline.imaging import structure
 from pipeline.imaging.colour import in_own_space, to_srgb
 from pipeline.imaging.exif import exif_of
-from pipeline.imaging.formats import READERS, sniff
+from pipeline.imaging.formats import ACCEPTED, READERS, sniff
 from pipeline.imaging.pillow_errors import translated
 from pipeline.imaging.planes import rgb_samples, split_alpha, stored_samples
 
 _TAG_TILE_WIDTH, _TAG_TILE_LENGTH, _TAG_ORIENTATION = 322, 323, 274
+_TAG_NEW_SUBFILE_TYPE, _TAG_SUB_IFDS, _TAG_DNG_VERSION = 254, 330, 50706
+_CR2 = b"CR"  # at byte 8 of Canon's raw files
 _SCANS_AT_FULL_SIZE = 64  # progressive encoders write about 10; each scan goes over all coefficients again
 
 # EXIF 2.32, tag 274: what turns the stored picture upright.
@@ -103,6 +105,7 @@ def decode_image(
         bits, is_grey = stored_samples(image, data)
         if image_format == "avif":  # the one format whose structure only its library walks
             frames = getattr(image, "n_frames", 1)
+    _refuse_raw(image, data)
     _check_limits(image, data, frames, limits)
     icc_profile, exif = image.info.get("icc_profile") or None, exif_of(image)
     with translated(image_format):
@@ -135,6 +138,20 @@ def decode_image(
         space=space,
         exif=exif,
     )
+
+
+def _refuse_raw(image: ImageFile, data: bytes) -> None:
+    """Camera raw files that are TIFF files (DNG, NEF, ARW, CR2) have a thumbnail as their first picture.
+
+    It would pass for the photo. Plain TIFF files begin with the picture itself.
+    """
+    if not isinstance(image, TiffImageFile):
+        return
+    tags = image.tag_v2
+    kind = tags.get(_TAG_NEW_SUBFILE_TYPE, 0)
+    reduced = isinstance(kind, int) and kind & 1 == 1
+    if _TAG_DNG_VERSION in tags or (reduced and _TAG_SUB_IFDS in tags) or data[8:10] == _CR2:
+        raise UnsupportedFormat(f"this is a camera's raw file; accepted are {ACCEPTED}")
 
 
 def _check_limits(image: ImageFile, data: bytes, frames: int, limits: Limits) -> None:

@@ -17,7 +17,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +90,8 @@ class Written:
         text: As people write it, with a capital and a full stop (captions and sentences).
         sound_text: The sound's sentence, where a caption was asked for of picture and sound.
         tokens: Ids, without prompt and end; between a caption and a sound's sentence stands `<and>`.
-        score: Mean log-probability of a token, the end included; at most 0.
-        truncated: Whether the most tokens came before the end.
+        score: Mean log-probability of a token of the text, the end included; at most 0.
+        truncated: Whether the most tokens came before the end, of the text or of the sound's sentence.
         prompt: Task and language, as ids.
     """
 
@@ -216,14 +216,12 @@ class DescribeModel:
         prompt = (self._special[f"<{task}>"], self._special[f"<{language}>"])
         about = [state.picture if task == "caption" else state.whole for state in states]
         found = self._search(about, [prompt] * len(states), max_tokens, beams)
-        if task == "caption":
-            both = [i for i, state in enumerate(states) if state.has_audio]
-            longer = self._go_on(
-                [states[i] for i in both], prompt, [found[i] for i in both], max_tokens, beams
-            )
-            for i, one in zip(both, longer, strict=True):
-                found[i] = one
-        return [self._written(one, prompt, task, language) for one in found]
+        both = [i for i, state in enumerate(states) if task == "caption" and state.has_audio]
+        begun = [(*prompt, *found[i].tokens, self._special["<and>"]) for i in both]
+        heard = dict(
+            zip(both, self._search([states[i].whole for i in both], begun, max_tokens, beams), strict=True)
+        )
+        return [self._written(one, heard.get(i), prompt, task, language) for i, one in enumerate(found)]
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """Search embeddings of queries, (N, E), L2 norm 1; compare with `State.embedding` by dot product."""
@@ -268,7 +266,8 @@ class DescribeModel:
         return [str(self.tokenizer.decode([token])) for token in self._caption(written)]
 
     def _caption(self, written: Written) -> list[int]:
-        return _split(written.tokens, self._special["<and>"])[0]
+        tokens, middle = list(written.tokens), self._special["<and>"]
+        return tokens[: tokens.index(middle)] if middle in tokens else tokens
 
     def _read(self, tokens: Floats) -> tuple[Prefix, Floats, Floats]:
         """One item's tokens, (1, P, width): their prefix, embedding (1, E) and tag scores (1, tags)."""
@@ -291,20 +290,6 @@ class DescribeModel:
             raise ValueError(f"max_tokens must lie in [1, {self.most_tokens}], and beams be 1 or more")
         if any(state.picture is None if task == "caption" else not state.has_audio for state in states):
             raise ValueError(f"the task {task!r} needs a {'picture' if task == 'caption' else 'sound'}")
-
-    def _go_on(
-        self,
-        states: Sequence[State],
-        prompt: tuple[int, int],
-        captions: Sequence[Found],
-        max_tokens: int,
-        beams: int,
-    ) -> list[Found]:
-        """Captions, each with the sentence of the sound after it."""
-        middle = self._special["<and>"]
-        begun = [(*prompt, *caption.tokens, middle) for caption in captions]
-        sentences = self._search([state.whole for state in states], begun, max_tokens, beams)
-        return [_together(*pair, middle) for pair in zip(captions, sentences, strict=True)]
 
     def _search(
         self, about: Sequence[Prefix | None], begun: Sequence[tuple[int, ...]], max_tokens: int, beams: int
@@ -337,14 +322,23 @@ class DescribeModel:
         never = np.array([token for token in self._special.values() if token != end])
         return search(cache, len(about), begun, most=most, beams=beams, end=end, never=never)
 
-    def _written(self, found: Found, prompt: tuple[int, int], task: str, language: str) -> Written:
-        parts = _split(found.tokens, self._special["<and>"])
+    def _written(
+        self, found: Found, heard: Found | None, prompt: tuple[int, int], task: Task, language: str
+    ) -> Written:
+        after = () if heard is None else (self._special["<and>"], *heard.tokens)
+        return Written(
+            self._text(found, task, language),
+            None if heard is None else self._text(heard, task, language),
+            (*found.tokens, *after),
+            found.score,
+            found.truncated or (heard is not None and heard.truncated),
+            prompt,
+        )
+
+    def _text(self, found: Found, task: Task, language: str) -> str:
         # Tokens are bytes: a character may be left unfinished.
-        texts = [self.tokenizer.decode(part).replace("\ufffd", "").strip() for part in parts]
-        if task != "label":
-            texts = [_as_sentence(text, language, truncated=found.truncated) for text in texts]
-        sound_text = texts[1] if len(texts) > 1 else None
-        return Written(texts[0], sound_text, tuple(found.tokens), found.score, found.truncated, prompt)
+        text = str(self.tokenizer.decode(found.tokens)).replace("\ufffd", "").strip()
+        return text if task == "label" else _as_sentence(text, language, truncated=found.truncated)
 
 
 def squash(image: Image.Image) -> Pixels:
@@ -360,27 +354,6 @@ def _step_feeds(tokens: NDArray[np.int64], place: int) -> Feeds:
 def _best(names: Sequence[str], scores: Floats, most: int | None = None) -> dict[str, float]:
     order = np.argsort(-scores, kind="stable")[:most]
     return {names[i]: round(float(scores[i]), 4) for i in order}
-
-
-def _together(caption: Found, sentence: Found, middle: int) -> Found:
-    """One text of both. Its score is the mean over the tokens of both, the two ends included."""
-    parts = (caption, sentence)
-    counts = [len(part.tokens) + (not part.truncated) for part in parts]
-    total = sum(part.score * count for part, count in zip(parts, counts, strict=True))
-    return Found(
-        [*caption.tokens, middle, *sentence.tokens],
-        total / max(1, sum(counts)),
-        truncated=caption.truncated or sentence.truncated,
-    )
-
-
-def _split(tokens: Sequence[int], separator: int) -> list[list[int]]:
-    """At the first separator, which stands between a picture's caption and a sound's sentence."""
-    ids: list[Any] = [*tokens]
-    if separator not in ids:
-        return [ids]
-    middle = ids.index(separator)
-    return [ids[:middle], [token for token in ids[middle + 1 :] if token != separator]]
 
 
 def _as_sentence(text: str, language: str, *, truncated: bool) -> str:

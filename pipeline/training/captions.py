@@ -62,7 +62,9 @@ def written_captions(folder: Path) -> list[WrittenCaptions]:
         WrittenCaptions(folder / row["picture"], [row["english"], row["english_again"]], [row["chinese"]])
         for row in rows
     ]
-    return [one for one in found if one.path.exists()]
+    there = [one for one in found if one.path.exists()]
+    print(f"{len(there)} of {len(found)} pictures with captions of ours are there")
+    return there
 
 
 def normal_english(text: str) -> str:

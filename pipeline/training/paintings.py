@@ -32,7 +32,7 @@ def _mostly(dark: np.ndarray, axis: int) -> np.ndarray:
 
 
 def group_of(path: Path) -> int:
-    """0 is for the benchmark only, 1 for the evaluation during training, the others (to 7) for training."""
+    """For stylization: 0 is for the benchmark only, 1 for evaluation during training, 2 to 7 for training."""
     return hashlib.sha256(path.name.encode()).digest()[0] % _GROUPS
 
 

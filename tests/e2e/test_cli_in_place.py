@@ -133,4 +133,4 @@ def test_what_is_not_installed_is_named(tmp_path: Path, file: Path) -> None:
     path = f"{hidden}:{environment(tmp_path)['PYTHONPATH']}"
     done = run(tmp_path, "decode", file, "-o", "x.png", PYTHONPATH=path)
     assert done.returncode == 2
-    assert "onnxruntime is not installed: pip install 'triptych[cpu]'" in done.stderr
+    assert "onnxruntime is not installed: pip install '.[cpu]'" in done.stderr

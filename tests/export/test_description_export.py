@@ -125,6 +125,23 @@ def test_a_sound_changes_no_word_of_a_caption(model: DescribeModel, beams: int) 
     assert [*one.tokens[: len(alone.tokens) + 1]] == [*alone.tokens, AND]
 
 
+def test_a_cut_sentence_of_a_sound_leaves_the_caption_whole(
+    model: DescribeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its full stop and its score are the ones that it has without a sound, and the other way round."""
+    items = [(picture(i), sound(i, 1.5)) for i in range(6)]
+    plain = model.encode_batch([(shown, None) for shown, _ in items])
+    both = model.encode_batch(items)
+    texts = [one.tokens for one in model.write(both, max_tokens=6)]
+    seen = set()
+    for token in tokens_found_anywhere(texts):
+        monkeypatch.setitem(model._special, "<end>", token)
+        for alone, one in zip(model.write(plain, max_tokens=6), model.write(both, max_tokens=6), strict=True):
+            assert (one.text, one.score) == (alone.text, pytest.approx(alone.score, abs=1e-4))
+            seen.add((alone.truncated, one.truncated))
+    assert (False, True) in seen
+
+
 def test_the_longest_texts_of_both_have_places(model: DescribeModel) -> None:
     """A caption of the most tokens leaves some for the sentence."""
     states = model.encode_batch([(picture(3), sound(1, 1.5))])

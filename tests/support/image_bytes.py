@@ -103,9 +103,15 @@ _SIZE, _CODE = {3: 2, 4: 4}, {3: "H", 4: "I"}
 
 
 def tiff_samples(
-    values: NDArray[Any], photometric: int, *, bits: int = 16, order: str = "<", sample_format: int = 1
+    values: NDArray[Any],
+    photometric: int,
+    *,
+    bits: int = 16,
+    order: str = "<",
+    sample_format: int = 1,
+    more: Iterable[tuple[int, int, tuple[int, ...]]] = (),
 ) -> bytes:
-    """An uncompressed TIFF of (H, W) or (H, W, channels) samples of 8, 16 or 32 bits."""
+    """An uncompressed TIFF of (H, W) or (H, W, channels) samples of 8, 16 or 32 bits, with further tags."""
     height, width = values.shape[:2]
     channels = values.shape[2] if values.ndim == 3 else 1
     pixels = values.astype(values.dtype.newbyteorder(order)).tobytes()
@@ -120,5 +126,6 @@ def tiff_samples(
         (278, 4, (height,)),
         (279, 4, (len(pixels),)),
         (339, 3, (sample_format,) * channels),
+        *more,
     ]
-    return tiff(tags, pixels, order=order)
+    return tiff(sorted(tags), pixels, order=order)

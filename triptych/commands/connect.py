@@ -59,6 +59,8 @@ def own_operations() -> list[OperationInfo]:
             summary=operation.summary,
             params_schema=operation.params.model_json_schema(),
             result_schema=operation.result.model_json_schema(),
+            takes_picture=operation.takes_picture,
+            makes_picture=operation.makes_picture,
         )
         for operation in Registry(name.strip() for name in extra if name.strip())
     ]

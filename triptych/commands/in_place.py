@@ -119,7 +119,7 @@ def _prepared(verb: Verb, given: dict[str, Any]) -> tuple[Handler, Params, Limit
     except ImportError as error:
         raise CommandError(
             f"`triptych {verb.name}` runs the model here, and {error.name} is not installed:"
-            " pip install 'triptych[cpu]'"
+            " pip install '.[cpu]' in a clone of Triptych"
         ) from error
     return handler, params, settings.limits
 

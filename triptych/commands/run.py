@@ -35,19 +35,19 @@ def main(arguments: list[str]) -> int:
     name, rest = arguments[0], arguments[1:]
     if name.startswith("-"):
         raise CommandError(f"the operation comes first. {USAGE}")
-    url = peek_url(rest)
     first, more = split_steps(rest)
+    url = peek_url(first)
     if url is None:
         operations = own_operations()
+        then = later_steps("triptych run", name, more, operations)  # first: one of them may ask for help
         options = _parser(pick(operations, name)).parse_args(first)
-        then = later_steps("triptych run", more, operations)
         files = find_inputs(options.inputs, leave_out=options.output)
         with _own_server(options) as client:
             return _run(client, (name, then), options, files)
     with client_at(url) as client:
         operations = client.operations()
+        then = later_steps("triptych run", name, more, operations)  # first: one of them may ask for help
         options = _parser(pick(operations, name)).parse_args(first)
-        then = later_steps("triptych run", more, operations)
         for one in (name, *(later for later, _ in then)):
             if not pick(operations, one).available:
                 _say(f"no worker that knows {one} is alive at {url} now; the job waits for one")
@@ -117,7 +117,7 @@ def _job(
     job_id = ""
     try:
         job_id = create().id
-        job = follow(client, job_id, name)
+        job = follow(client, job_id, "+".join([name, *(later for later, _ in then)]))
     except KeyboardInterrupt:
         with contextlib.suppress(ApiError, Unreachable):
             client.cancel_job(job_id or create().id)

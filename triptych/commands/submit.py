@@ -20,8 +20,10 @@ from triptych.models import OperationInfo
 from triptych.progress import Progress
 
 USAGE = (
-    "usage: triptych submit OPERATION INPUTS... | --from-prefix P | --from-keys K... | --from-manifest K"
-    " [--then OPERATION ...]\n\n"
+    "usage: triptych submit OPERATION INPUTS... | --from-prefix P | --from-keys K... | --from-manifest K\n"
+    "                       [--output-prefix P] [--name TEXT] [--interactive] [--device auto|cpu|cuda]\n"
+    "                       [--priority N] [--paused] [--expires-at TIME] [--idempotency-key KEY]\n"
+    "                       [--param VALUE ...] [--then OPERATION ...]\n\n"
     "`triptych operations` lists the operations, `triptych submit OPERATION --help` the params of one."
 )
 
@@ -34,12 +36,12 @@ def main(arguments: list[str]) -> int:
     name, rest = arguments[0], arguments[1:]
     if name.startswith("-"):
         raise CommandError("the operation comes first: triptych submit OPERATION ...")
-    url = peek_url(rest)
+    first, more = split_steps(rest)
+    url = peek_url(first)
     with connect(argparse.Namespace(url=url)) as client:
-        first, more = split_steps(rest)
         operations = client.operations()
+        then = later_steps("triptych submit", name, more, operations)
         options = _parser(pick(operations, name)).parse_args(first)
-        then = later_steps("triptych submit", more, operations)
         job = client.create_job(
             name,
             _inputs(client, options),

@@ -197,6 +197,29 @@ def test_several_steps(client: AppClient, world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "field"),
+    [
+        ([{}, {"quality": 101}], "steps.1.quality"),
+        ([{}, {}, {}], "steps"),
+        ([{"model": "standard"}, {}], "steps.0.model"),  # the job has pinned the fast one
+    ],
+)
+def test_an_items_params_in_several_steps(client: AppClient, own: list[dict[str, Any]], field: str) -> None:
+    """Are held to those steps, and to what each has pinned, though another step may have pinned it."""
+    steps = [
+        {"operation": "stylize", "params": {"styles": ["wave"], "model": "fast"}},
+        {"operation": "compress"},
+    ]
+    items = [{"custom_id": "1", "input": "owners/local/in/1.jpg", "params": {"steps": own}}]
+    request = {**body(), "steps": steps, "inputs": {"kind": "items", "items": items}}
+    problem = is_problem(client.post("/v1/jobs", json=request), 422, "invalid_params")
+    assert [error["field"] for error in problem["errors"]] == [f"inputs.items.0.params.{field}"]
+    both = [steps[0], {**steps[0], "params": {"styles": ["wave"]}}]
+    if field == "steps.0.model":
+        is_problem(client.post("/v1/jobs", json={**request, "steps": both}), 422, "invalid_params")
+
+
+@pytest.mark.parametrize(
     ("second", "code", "field"),
     [
         ({"operation": "compress", "params": {"quality": 101}}, "invalid_params", "steps.1.params.quality"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -343,3 +344,38 @@ def test_pillow_s_own_limit_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("PNG", "JPEG", "BMP", "AVIF"):
         assert decoded(make.saved(PHOTO, name)).width_px == 48
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param([(254, 4, (1,)), (330, 4, (8,))], id="NEF, ARW"),
+        pytest.param([(254, 4, (1,)), (330, 4, (8,)), (50706, 4, (1,))], id="DNG"),
+        pytest.param([(50706, 4, (1,))], id="linear DNG"),
+    ],
+)
+def test_a_cameras_raw_file_is_not_taken_for_its_thumbnail(more: list[Any]) -> None:
+    """The first picture of such a TIFF is a small one; that of others is the picture itself."""
+    rgb = np.zeros((4, 6, 3), np.uint8)
+    with pytest.raises(UnsupportedFormat, match="raw file"):
+        decoded(make.tiff_samples(rgb, 2, bits=8, more=more))
+    pyramid = [(254, 4, (0,)), (330, 4, (8,))]
+    assert decoded(make.tiff_samples(rgb, 2, bits=8, more=pyramid)).pixels.shape == (4, 6, 3)
+
+
+def test_canons_raw_files() -> None:
+    plain = make.tiff_samples(np.zeros((4, 6, 3), np.uint8), 2, bits=8)
+    with pytest.raises(UnsupportedFormat, match="raw file"):
+        decoded(plain[:4] + struct.pack("<I", 16) + b"CR\x02\x00" + bytes(4) + _moved(plain, 8))
+
+
+def _moved(data: bytes, by: int) -> bytes:
+    """A TIFF's directory that lies further on: offsets in it, too."""
+    (count,) = struct.unpack_from("<H", data, 8)
+    table = bytearray(data[8:])
+    for at in range(2, 2 + 12 * count, 12):
+        tag, kind, values = struct.unpack_from("<HHI", table, at)
+        if tag == 273 or values * {3: 2, 4: 4}[kind] > 4:
+            (offset,) = struct.unpack_from("<I", table, at + 8)
+            struct.pack_into("<I", table, at + 8, offset + by)
+    return bytes(table)

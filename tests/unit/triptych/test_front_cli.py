@@ -69,6 +69,14 @@ def test_run_with_further_steps(run: Any, folder: Path, api: FakeApi) -> None:
     assert [step["params"] for step in body["steps"]] == [{"quality": 7}, {"quality": 9}, {}]
 
 
+def test_help_of_a_later_step(run: Any) -> None:
+    """Its own params, whatever the first step lacks; it says where the command's own flags belong."""
+    code, shown, _ = run("run", "squeeze", "--then=squeeze", "--help")
+    assert code == 0
+    assert "--quality" in shown
+    assert "come before the first --then" in " ".join(shown.split())
+
+
 def test_run_says_4_when_some_failed(run: Any, folder: Path, api: FakeApi) -> None:
     """As JSON, the whole outcome."""
     api.failing["in/b.jpg"] = "undecodable_image"
@@ -114,10 +122,8 @@ def test_run_says_1_when_the_job_did_not_complete(run: Any, folder: Path, api: F
         ),
         (["run", "squeeze", "in", "-o", "out", "--then"], "--then wants an operation"),
         (["run", "squeeze", "in", "-o", "out", "--then", "paint"], "no operation 'paint'"),
-        (
-            ["run", "squeeze", "in", "--then", "squeeze", "-o", "out"],
-            "required: -o",
-        ),
+        (["run", "squeeze", "in", "--then", "squeeze", "-o", "out"], "unrecognized arguments: -o out"),
+        (["run", "squeeze", "in", "--then", "squeeze"], "required: -o"),
         (["submit", "squeeze"], "name local inputs, or one of"),
         (["status", "job_none"], "no job job_none (job_not_found)"),
         (["fetch", "job_none", "-o", "x"], "no job job_none"),

@@ -63,6 +63,39 @@ def test_equal_stems_never_overwrite_each_other(api: FakeApi, client: Client, tm
         assert (tmp_path / "out" / file).read_bytes() == f"output {index}".encode()
 
 
+def test_what_was_there_before_stays(api: FakeApi, client: Client, tmp_path: Path) -> None:
+    """Originals in the folder of the results, a report of somebody's: outputs get other names.
+
+    Fetched again, also by another job, they get the same ones: what a fetch has brought, a fetch replaces.
+    """
+    out = tmp_path / "out"
+    out.mkdir()
+    mine = {"a.tri": b"mine", "REPORT.html": b"", "report.html": b"mine too", "b.txt": b"notes"}
+    for name, data in mine.items():
+        (out / name).write_bytes(data)
+    for _ in range(2):
+        client.fetch(start(api, client, ["a.jpg", "b.jpg"]), out)
+        assert [row["file"] for row in rows(out)] == ["a-2.tri", "b.tri"]
+        assert {name: (out / name).read_bytes() for name in mine} == mine
+        assert (out / "a-2.tri").read_bytes() == b"output 0"
+    others = {"a-2.tri", "b.tri", "results.jsonl", "triptych-report.html"}
+    assert {path.name for path in out.iterdir()} == others | set(mine)
+
+
+def test_files_of_a_broken_fetch_are_known_again(api: FakeApi, client: Client, tmp_path: Path) -> None:
+    """Though no line says so yet: the batch was under way."""
+    job_id = start(api, client, ["a.jpg", "b.jpg"])
+    api.faults.append(
+        lambda request: problem(401, "unauthenticated", "") if "items/1" in request.url.path else None
+    )
+    with pytest.raises(ApiError):
+        client.fetch(job_id, tmp_path / "out")
+    assert (tmp_path / "out/a.tri").exists()
+    api.faults.clear()
+    client.fetch(job_id, tmp_path / "out")
+    assert [row["file"] for row in rows(tmp_path / "out")] == ["a.tri", "b.tri"]
+
+
 def test_a_download_that_breaks_leaves_no_file_under_its_name(
     api: FakeApi, client: Client, tmp_path: Path
 ) -> None:
@@ -78,7 +111,8 @@ def test_a_download_that_breaks_leaves_no_file_under_its_name(
     )
     with pytest.raises(Exception, match="gone"):
         client.fetch(job_id, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [".results.jsonl.part"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {".results.jsonl.part", ".results.jsonl.names"}
 
 
 def test_a_broken_fetch_goes_on_where_it_stopped(
@@ -112,9 +146,11 @@ def test_a_broken_fetch_goes_on_where_it_stopped(
 
 
 def test_another_jobs_files_are_not_taken_for_this_ones(api: FakeApi, client: Client, tmp_path: Path) -> None:
-    """A file of the same name and size from elsewhere is replaced."""
-    (tmp_path / "out").mkdir()
+    """A file of the same name and size that another job's fetch has brought is replaced."""
+    client.fetch(start(api, client, ["a.jpg"]), tmp_path / "out")
     (tmp_path / "out/a.tri").write_bytes(b"OUTPUT 0")
+    line = {**rows(tmp_path / "out")[0], "output": "jobs/another/outputs/00000000.tri"}
+    (tmp_path / "out/results.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     client.fetch(start(api, client, ["a.jpg"]), tmp_path / "out")
     assert (tmp_path / "out/a.tri").read_bytes() == b"output 0"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.errors import Fault, InvalidInput
+from pipeline.core.errors import Fault, InvalidInput, Transient
 from pipeline.core.jobs import InlineManifestInput, Item, JobSpec, ResultLine, Step
 from pipeline.core.keys import JobKeys
 from pipeline.core.ledger import CONTROL
@@ -96,10 +96,41 @@ def test_any_steps_error_is_the_items(bench: Bench) -> None:
     items = [Item(index=i, custom_id=key, input=key) for i, key in enumerate(keys)]
     good, bad = run(bench, chained(*STEPS), *items)
     assert good.status == "succeeded"
-    assert (bad.status, (bad.error or {})["message"]) == ("failed", "not this one")
+    assert (bad.status, (bad.error or {})["message"]) == ("failed", "step 1, mark: not this one")
     use(bench, mark=ByName(lambda item: ItemOutput(BytesIn(bytes_in=len(item.data)))))
     (line,) = run(bench, chained(*STEPS), items[0].model_copy(update={"index": 5}))
     assert (line.error or {})["code"] == Fault.code
+
+
+def test_only_the_step_in_trouble_is_tried_again(bench: Bench) -> None:
+    """What may pass is waited for without repeating the steps before it."""
+    (key,) = bench.put_inputs("a.jpg")
+    runs: list[bytes] = []
+
+    def flaky(item: ItemInput) -> ItemOutput:
+        runs.append(item.data)
+        if runs.count(b"a.jpg+one") == 1 and item.data == b"a.jpg+one":
+            raise Transient("not now")
+        return marked(item)
+
+    use(bench, mark=ByName(flaky))
+    (line,) = run(bench, chained(*STEPS), Item(index=0, custom_id="a", input=key))
+    assert line.status == "succeeded"
+    assert runs == [b"a.jpg", b"a.jpg+one", b"a.jpg+one"]
+
+
+def test_the_report_shows_the_last_picture_there_is(bench: Bench) -> None:
+    """A step that makes words has no picture of its own to show."""
+    (key,) = bench.put_inputs("a.jpg")
+
+    def worded(item: ItemInput) -> ItemOutput:
+        return ItemOutput(BytesIn(bytes_in=len(item.data)), previews={"before": item.data})
+
+    use(bench, mark=ByName(marked), noop=ByName(worded))
+    steps = (STEPS[0], Step(operation="noop"))
+    run(bench, chained(*steps), Item(index=0, custom_id="a", input=key, sample=True))
+    previews = [bench.store.get(KEYS.preview(0, role)) for role in ("before", "after")]
+    assert previews == [b"a.jpg", b"one"]
 
 
 def test_each_step_has_the_artifacts_that_it_needs(bench: Bench) -> None:
@@ -117,12 +148,25 @@ def test_each_step_has_the_artifacts_that_it_needs(bench: Bench) -> None:
     ]
 
 
-@pytest.mark.parametrize("params", [{"steps": [{"by": "x"}, {"by": "y"}]}, {"steps": [{"by": "x"}]}])
-def test_from_plan_to_summary(bench: Bench, params: dict[str, Any]) -> None:
-    """An item may have params of its own, those of all steps; too few of them fail it alone."""
+@pytest.mark.parametrize(
+    ("own", "made"),
+    [
+        ([{"by": "x"}, {"by": "y"}], b"b.jpg+x+y"),
+        ([{}, {"by": "y"}], b"b.jpg+one+y"),
+        ([{"by": "x"}], b"b.jpg+x+two"),
+        ([{}, {}, {}], None),
+        ([{"no": 1}], None),
+        ("x", None),
+    ],
+)
+def test_from_plan_to_summary(bench: Bench, own: object, made: bytes | None) -> None:
+    """An item may have params of its own, each in place of its own step's; wrong ones fail it alone."""
     keys = bench.put_inputs("a.jpg", "b.jpg")
     use(bench, mark=ByName(marked))
-    items = [{"custom_id": "a", "input": keys[0]}, {"custom_id": "b", "input": keys[1], "params": params}]
+    items = [
+        {"custom_id": "a", "input": keys[0]},
+        {"custom_id": "b", "input": keys[1], "params": {"steps": own}},
+    ]
     bench.enter(chained(*STEPS, inputs=InlineManifestInput.model_validate({"items": items})))
     plan_job(bench.runtime, bench.begin(CONTROL))
     plan = bench.plan()
@@ -132,8 +176,8 @@ def test_from_plan_to_summary(bench: Bench, params: dict[str, Any]) -> None:
     finalise_job(bench.runtime, bench.begin(CONTROL, "finalise"))
     first, second = bench.lines(KEYS.results)
     assert bench.store.get(first.output or "") == b"a.jpg+one+two"
-    if len(params["steps"]) == 2:
-        assert bench.store.get(second.output or "") == b"b.jpg+x+y"
+    if made is not None:
+        assert bench.store.get(second.output or "") == made
     else:
         assert (second.error or {})["code"] == "invalid_params"
     assert "mark, mark" in bench.store.get(KEYS.report).decode()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import Forbidden, InvalidInput, OutputExists
-from pipeline.core.jobs import Item, JobSpec, Step
+from pipeline.core.jobs import Item, JobSpec, PrefixInput, Step
 from pipeline.core.memory import MemoryObjectStore
 from pipeline.core.operation import ItemOutput, Operation, Result
 from pipeline.operations import Registry
@@ -113,6 +113,16 @@ def test_a_strange_object_in_the_way_is_never_overwritten() -> None:
     with pytest.raises(OutputExists):
         put(outputs(store, id="job_" + "2" * 32, **under()), item(0, "one/b.jpg"), output(b"three"))
     assert store.get("owners/ann/out/b.jpg.bin") == b"one"
+
+
+def test_folders_under_a_prefix_stay_apart() -> None:
+    """Of a job over a prefix, a name is the path below it: cameras count from 1 in every folder."""
+    prefix = PrefixInput(prefix="owners/ann/in/")
+    made = outputs(MemoryObjectStore(), inputs=prefix, **under())
+    keys = [made.key(item(custom_id=f"owners/ann/in/{name}")) for name in ("2019/a.jpg", "2020/a.jpg", "b")]
+    assert keys == [f"owners/ann/out/{name}.bin" for name in ("2019/a.jpg", "2020/a.jpg", "b")]
+    with pytest.raises(InvalidInput):
+        made.key(item(custom_id="owners/ann/in/../../bob/a.jpg"))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import Finish, Refusal
 from pipeline.core.memory import MemoryObjectStore
 from pipeline.core.operation import ItemInput, ItemOutput
+from pipeline.core.storage import ObjectInfo
 from tests.unit.workers.workbench import JOB, Bench, BytesIn, ScriptedLedger, lease, spec, wait_until
 from workers.pulse import Hand
 from workers.runner import AHEAD, ShardRun, read_items, run_shard
@@ -345,3 +346,51 @@ def test_an_outage_of_the_store_is_sat_out(bench: Bench) -> None:
     items = items_for(bench, 1)
     bench.use(Flaky())
     assert statuses(run(bench, items)) == ["succeeded"]
+
+
+@pytest.mark.usefixtures("little_patience")
+def test_a_long_outage_fails_no_item(bench: Bench) -> None:
+    """Where the store does not answer at all when patience has run out, the shard goes back, unblamed."""
+
+    class Away(MemoryObjectStore):
+        def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
+            raise StorageUnavailable("away")
+
+        def stat(self, key: str) -> ObjectInfo:
+            raise StorageUnavailable("away")
+
+    items = items_for(bench, 2)
+    bench.use(Away())
+    with pytest.raises(StorageUnavailable):
+        run(bench, items)
+
+
+@pytest.mark.usefixtures("little_patience")
+def test_an_outage_while_storing_fails_no_item(bench: Bench) -> None:
+    class Full(MemoryObjectStore):
+        def put(self, key: str, data: bytes, **fields: Any) -> None:
+            raise StorageUnavailable("away")
+
+        def stat(self, key: str) -> ObjectInfo:
+            raise StorageUnavailable("away")
+
+    items = items_for(bench, 2)
+    bench.use(Full())
+    with pytest.raises(StorageUnavailable):
+        run(bench, items)
+
+
+@pytest.mark.usefixtures("little_patience")
+def test_an_object_that_cannot_be_read_fails_alone(bench: Bench) -> None:
+    """The store answers for others: waiting longer would hold up the job for one input."""
+
+    class Sick(MemoryObjectStore):
+        def get(self, key: str, *, max_bytes: int | None = None) -> bytes:
+            if key.endswith("1.jpg"):
+                raise StorageUnavailable("this one does not come")
+            return super().get(key, max_bytes=max_bytes)
+
+    items = items_for(bench, 3)
+    bench.enter(spec())
+    bench.use(Sick())
+    assert statuses(run(bench, items)) == ["succeeded", "storage_unavailable", "succeeded"]
