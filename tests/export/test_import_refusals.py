@@ -229,7 +229,7 @@ def test_command_names_what_is_missing(
     monkeypatch.setitem(sys.modules, "transformers", None)
     assert main(["models", "import", "somewhere"]) == 2
     error = capsys.readouterr().err
-    assert "triptych[export]" in error
+    assert ".[export]" in error
     assert "transformers" in error
 
 

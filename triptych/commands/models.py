@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     try:
         from pipeline.core.errors import InvalidInput, TriptychError  # noqa: PLC0415 - pydantic and no more
     except ImportError as error:
-        raise CommandError(f"`triptych models` needs pip install 'triptych[core]' ({error})") from error
+        raise CommandError(f"`triptych models` needs pip install '.[core]' ({error})") from error
     try:
         exit_code: int = options.act(options)
     except TriptychError as error:
@@ -135,5 +135,5 @@ def _export(module: str) -> Any:
     except ImportError as error:
         raise CommandError(
             f"`triptych models` takes models apart with torch, and {error.name} is not installed:"
-            " pip install 'triptych[export]'"
+            " pip install '.[export]'"
         ) from error

