@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from api.auth import Caller
+from api.heads import load_spec
 from api.schemas import UploadFileOut, UploadOut
 from api.services import Services
-from pipeline.core.errors import Conflict, InputTooLarge, ObjectExists, ObjectNotFound, UploadNotFound
-from pipeline.core.keys import UploadKeys
+from pipeline.core.errors import (
+    Conflict,
+    InputTooLarge,
+    JobNotFound,
+    ObjectExists,
+    ObjectNotFound,
+    UploadNotFound,
+)
+from pipeline.core.keys import ACTIVE, UploadKeys
 from pipeline.core.uploads import UploadFile, UploadPage, check_upload_id
 
 
@@ -69,6 +79,26 @@ def show_page(services: Services, caller: Caller, upload_id: str, page: int) -> 
         if sizes.get(keys.file(page, place)) == file.size_bytes
     }
     return _shown(services, keys, page, declared, stored)
+
+
+def erase(services: Services, caller: Caller, upload_id: str) -> None:
+    """Deletes an upload with all of its files; may be repeated, as its first page goes last.
+
+    Raises:
+        UploadNotFound: The caller has none of that id.
+        Conflict: A job that has not ended names it. (What a manifest in the bucket names is not looked at.)
+    """
+    read_page(services, caller, upload_id, 0)
+    for active in services.store.list(ACTIVE):
+        with suppress(JobNotFound):  # it ended just now
+            spec = load_spec(services.store, active.key.removeprefix(ACTIVE))
+            if spec.owner == caller.owner and upload_id in spec.model_dump_json(include={"inputs", "steps"}):
+                raise Conflict(f"{spec.id} has not ended, and needs it")
+    keys = UploadKeys(caller.owner, upload_id)
+    services.store.delete(info.key for info in services.store.list(keys.files_prefix))
+    pages = [info.key for info in services.store.list(keys.pages_prefix)]
+    services.store.delete(pages[1:])
+    services.store.delete(pages[:1])
 
 
 def _shown(

@@ -74,6 +74,14 @@ class AsyncClient:
         found = [file if isinstance(file, LocalFile) else look_at(file) for file in files]
         return await uploads.upload(self._transport, found, resume=resume, on_progress=on_progress)
 
+    async def delete_upload(self, upload_id: str) -> None:
+        """Deletes an upload's files from the bucket: inputs stay there until somebody does.
+
+        Raises:
+            ApiError: 409 while a job that has not ended needs them.
+        """
+        await self._transport.ask("DELETE", f"/v1/uploads/{upload_id}")
+
     async def attach(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Uploads every path (`pathlib.Path`) among the params, and puts its name in the upload in its place.
 

@@ -133,6 +133,10 @@ class Client:
         """Uploads files, eight at a time, in the order given."""
         return self._run(self._client.upload, files, resume=resume, on_progress=on_progress)
 
+    def delete_upload(self, upload_id: str) -> None:
+        """Deletes an upload's files from the bucket; see `AsyncClient.delete_upload`."""
+        self._run(self._client.delete_upload, upload_id)
+
     def attach(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Uploads every path among the params; see `AsyncClient.attach`."""
         return self._run(self._client.attach, params)

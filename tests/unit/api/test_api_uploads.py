@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.keys import JobKeys
 from tests.unit.api.client import AppClient, is_problem
 from tests.unit.api.world import World, body
 
@@ -161,3 +162,28 @@ def test_empty_files(client: AppClient, world: World) -> None:
     path = f"/v1/uploads/{upload_id}/files/0/0"
     assert client.put(path, headers={"Content-Length": "0"}).status_code == 204
     assert client.get(f"/v1/uploads/{upload_id}/pages/0").json()["files"][0]["stored"]
+
+
+def test_an_upload_is_deleted_once_no_job_needs_it(client: AppClient, world: World) -> None:
+    """409 while one that has not ended names it, as inputs or among params; then nothing of it is left."""
+    upload_id = create(client, "1.jpg")
+    client.put(f"/v1/uploads/{upload_id}/files/0/0", content=b"abc")
+    other = create(client, "2.jpg")
+    job = client.post("/v1/jobs", json=body(inputs={"kind": "upload", "upload_id": upload_id})).json()
+    styled = body("stylize", {"styles": [f"{upload_id}/0/0"]})
+    second = client.post("/v1/jobs", json=styled).json()
+    is_problem(client.delete(f"/v1/uploads/{upload_id}"), 409, "conflict")
+    world.store.delete([JobKeys(job["id"]).active])
+    is_problem(client.delete(f"/v1/uploads/{upload_id}"), 409, "conflict")
+    world.store.delete([JobKeys(second["id"]).active])
+    assert client.delete(f"/v1/uploads/{upload_id}").status_code == 204
+    left = world.keys("owners/local/uploads/")
+    assert left
+    assert all(other in key for key in left)
+    is_problem(client.delete(f"/v1/uploads/{upload_id}"), 404, "upload_not_found")
+
+
+def test_others_uploads_are_not_there_to_delete(ann: AppClient, bob: AppClient) -> None:
+    upload_id = create(ann, "1.jpg")
+    is_problem(bob.delete(f"/v1/uploads/{upload_id}"), 404, "upload_not_found")
+    assert ann.get(f"/v1/uploads/{upload_id}/pages/0").status_code == 200
