@@ -207,17 +207,19 @@ class AsyncClient:
         *,
         inputs: Sequence[LocalFile] | None = None,
         unsent: dict[int, str] | None = None,
+        keep_folders: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> fetching.Fetched:
         """Writes every output of a job to a directory, with `results.jsonl` and `report.html`.
 
-        What an earlier fetch of the job brought is not fetched again.
+        What an earlier fetch of the job brought is not fetched again; what no fetch has brought stays.
 
         Args:
             job_id: The job.
             directory: Made if need be.
             inputs: The files that were uploaded for it, to name results as they are named here.
             unsent: `Upload.unsent` of that upload.
+            keep_folders: Put outputs into folders as the inputs' names have them, not all side by side.
             on_progress: Called with the number of lines done.
         """
         lines = self.results(job_id)
@@ -228,6 +230,7 @@ class AsyncClient:
             Path(directory),
             inputs=inputs,
             unsent=unsent,
+            keep_folders=keep_folders,
             on_progress=on_progress,
         )
 

@@ -219,11 +219,18 @@ class Client:
         *,
         inputs: Sequence[LocalFile] | None = None,
         unsent: dict[int, str] | None = None,
+        keep_folders: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> Fetched:
         """Writes every output of a job to a directory; see `AsyncClient.fetch`."""
         return self._run(
-            self._client.fetch, job_id, directory, inputs=inputs, unsent=unsent, on_progress=on_progress
+            self._client.fetch,
+            job_id,
+            directory,
+            inputs=inputs,
+            unsent=unsent,
+            keep_folders=keep_folders,
+            on_progress=on_progress,
         )
 
     def download_output(self, job_id: str, index: int, target: PathLike) -> None:

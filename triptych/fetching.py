@@ -15,16 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.core.jobs import ResultLine
+from triptych.brought import OURS, OWN_REPORT, UNFINISHED, files_brought, outputs_brought
 from triptych.local import LocalFile
-from triptych.names import REPORT, RESULTS, Stems, file_name
+from triptych.names import REPORT, RESULTS, Stems, file_name, safe_folder
 from triptych.parallel import for_each
 from triptych.transport import ApiError, Transport, raise_for_problem
 
 PARALLEL = 8
-OWN_REPORT = f"triptych-{REPORT}"  # where somebody's report lies already
 BATCH = 256  # lines in hand at once
-UNFINISHED = ".results.jsonl.part"
-OURS = ".results.jsonl.names"  # of the files that a fetch under way has brought or will bring, a line each
 UNREADABLE = "input_unreadable"
 
 
@@ -58,6 +56,7 @@ async def fetch(
     *,
     inputs: Sequence[LocalFile] | None = None,
     unsent: dict[int, str] | None = None,
+    keep_folders: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Fetched:
     """Fetches every output of a job, then writes `results.jsonl` and `report.html`.
@@ -70,12 +69,12 @@ async def fetch(
         inputs: What was uploaded for it: their names stand in the results, and those that could not be
             read get a line too, in their place.
         unsent: `Upload.unsent` of that upload.
+        keep_folders: Whether outputs lie in folders as the inputs' names have them, or all side by side.
         on_progress: Called with the number of lines done.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    known = _fetched_before(directory)
-    others = _others(directory, {file for _, file in known})
-    fetched, stems, index = Fetched(directory), Stems(others), 0
+    known, names = outputs_brought(directory), _Names(directory, keep_folders=keep_folders)
+    fetched, index = Fetched(directory), 0
     merged = lines if inputs is None else _with_inputs(lines, inputs, unsent or {})
     with (
         (directory / UNFINISHED).open("w", encoding="utf-8", newline="\n") as unfinished,
@@ -83,9 +82,9 @@ async def fetch(
     ):
         ours.writelines(f"{file}\n" for _, file in known)
         async for batch in _batches(merged):
-            rows = [_Row(line, stems.give(line.custom_id, _extension(line))) for line in batch]
+            rows = [_Row(line, names.give(line)) for line in batch]
             # Before they are there: should this fetch break, the next one knows them again.
-            ours.writelines(f"{file_name(row.stem, _extension(row.line))}\n" for row in rows)
+            ours.writelines(f"{row.name}\n" for row in rows)
             ours.flush()
 
             async def settle(row: _Row) -> None:
@@ -101,15 +100,14 @@ async def fetch(
                 on_progress(index)
     (directory / UNFINISHED).replace(fetched.results)
     (directory / OURS).unlink()
-    name = OWN_REPORT if REPORT in others else REPORT
-    fetched.report = await _fetch_report(transport, job_id, directory / name)
+    fetched.report = await _fetch_report(transport, job_id, directory / names.report)
     return fetched
 
 
 @dataclass
 class _Row:
     line: ResultLine
-    stem: str
+    name: str  # below the directory, of its output if there is one
     file: str | None = None
     error: dict[str, str] | None = None
 
@@ -172,9 +170,10 @@ async def _settle(
     """Brings the row's output, unless there is none or it is here already."""
     if row.line.status != "succeeded" or row.line.output is None:
         return
-    row.file = file_name(row.stem, _extension(row.line))
+    row.file = row.name
     if _is_here(row, directory / row.file, known):
         return
+    (directory / row.file).parent.mkdir(parents=True, exist_ok=True)
     try:
         await download(transport, f"/v1/jobs/{job_id}/items/{row.line.index}/output", directory / row.file)
     except ApiError as error:
@@ -222,41 +221,33 @@ async def _fetch_report(transport: Transport, job_id: str, target: Path) -> Path
     return target
 
 
-def _extension(line: ResultLine) -> str:
-    return PurePosixPath(line.output).suffix if line.output else ""
+class _Names:
+    """Gives each output a name below a directory, never that of a file that no fetch has brought."""
 
+    def __init__(self, directory: Path, *, keep_folders: bool) -> None:
+        self._directory, self._keep_folders = directory, keep_folders
+        self._ours = files_brought(directory)
+        self._stems: dict[str, Stems] = {}
+        there = {entry.name for entry in directory.iterdir()}
+        self.report = OWN_REPORT if OWN_REPORT in there or REPORT in there - self._ours else REPORT
 
-def _others(directory: Path, ours: set[str]) -> set[str]:
-    """Names of the files that no fetch has brought."""
-    there = {entry.name for entry in directory.iterdir()}
-    if (directory / OURS).is_file():
-        ours = ours | set((directory / OURS).read_text(encoding="utf-8").splitlines())
-    if there & {RESULTS, OURS} and OWN_REPORT not in there:
-        ours = ours | {REPORT}
-    return there - ours - {OWN_REPORT}
+    def give(self, line: ResultLine) -> str:
+        extension = PurePosixPath(line.output).suffix if line.output else ""
+        folder = safe_folder(line.custom_id) if self._keep_folders else ""
+        if folder not in self._stems:
+            self._stems[folder] = Stems(self._others(folder))
+        stem = self._stems[folder].give(line.custom_id, extension)
+        return folder + file_name(stem, extension)
 
-
-def _fetched_before(directory: Path) -> set[tuple[str, str]]:
-    """(output, file) pairs that an earlier fetch has written down."""
-    known: set[tuple[str, str]] = set()
-    for name in (RESULTS, UNFINISHED):
-        path = directory / name
-        if path.is_file():
-            with path.open(encoding="utf-8", newline="\n") as lines:
-                known.update(pair for line in lines if (pair := _output_and_file(line)))
-    return known
-
-
-def _output_and_file(line: str) -> tuple[str, str] | None:
-    try:
-        row = json.loads(line)
-        return (row["output"], row["file"]) if row["output"] and row["file"] else None
-    except (ValueError, KeyError, TypeError):
-        return None  # the last line of a broken fetch may be cut; the file may be somebody else's
+    def _others(self, folder: str) -> list[str]:
+        place = self._directory / folder
+        if not place.is_dir():
+            return []
+        return [entry.name for entry in place.iterdir() if folder + entry.name not in self._ours]
 
 
 def _is_here(row: _Row, path: Path, known: set[tuple[str, str]]) -> bool:
-    if (row.line.output, path.name) not in known or not path.is_file():
+    if (row.line.output, row.file) not in known or not path.is_file():
         return False
     size_bytes = (row.line.receipt or {}).get("bytes_out")
     return size_bytes is None or size_bytes == path.stat().st_size

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from triptych.brought import files_brought
 from triptych.names import REPORT, RESULTS
 
 MAX_WIRE_NAME = 1024  # characters of a custom_id
@@ -59,7 +60,8 @@ def find_inputs(arguments: Sequence[str], *, leave_out: Path | None = None) -> l
     """The files that the arguments name: files as they are, folders with all that is in them, globs.
 
     Names in a folder are sorted; hidden ones, links to folders and what lies in `leave_out` are left out, and
-    so are `results.jsonl` and the report of an earlier run. A file that is named twice is one input.
+    so are `results.jsonl` and the report of an earlier run. Where results go to a folder above, what earlier
+    runs have brought there is left out, too. A file that is named twice is one input.
 
     Args:
         arguments: Files, folders or patterns (`*`, `?`, `[...]`, `**`).
@@ -70,11 +72,15 @@ def find_inputs(arguments: Sequence[str], *, leave_out: Path | None = None) -> l
     """
     found: dict[str, LocalFile] = {}
     skipped = leave_out.absolute() if leave_out is not None else None
+    brought = {os.path.abspath(skipped / name) for name in files_brought(skipped)} if skipped else set()
     for argument in arguments:
+        left_out = brought if os.path.isdir(argument) and Path(argument).absolute() != skipped else set()
         for path in _expand(argument, skipped):
             key = os.path.abspath(path)
-            if key not in found:
+            if key not in found and key not in left_out:
                 found[key] = look_at(path)
+    if not found:
+        raise NoSuchInput("nothing but what earlier runs have brought")
     return list(found.values())
 
 

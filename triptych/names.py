@@ -20,11 +20,21 @@ def safe_stem(name: str) -> str:
 
     It is never empty, starts with no dot, and ends with neither dot nor space.
     """
-    stem = unicodedata.normalize("NFC", PurePosixPath(name.rstrip("/")).stem)
+    return _safe(PurePosixPath(name.rstrip("/")).stem)
+
+
+def _safe(part: str) -> str:
+    stem = unicodedata.normalize("NFC", part)
     stem = _UNSAFE.sub("_", stem).strip()
     stem = re.sub(r"^\.+", "_", stem)
     stem = stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore").rstrip(". ")
     return f"_{stem}" if not stem or _DEVICES.match(stem) else stem
+
+
+def safe_folder(name: str) -> str:
+    """The folders in an input's name, each made safe as a stem is: "" or "a/b/". None leads upwards."""
+    parts = [part for part in PurePosixPath(name).parent.parts if part not in ("/", ".", "..")]
+    return "".join(f"{_safe(part)}/" for part in parts)
 
 
 class Stems:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from triptych.cli import CommandError
 from triptych.commands.connect import add_server, connect
-from triptych.commands.outcome import as_json, exit_code, sentence
+from triptych.commands.outcome import KEEP_FOLDERS, as_json, exit_code, sentence
 from triptych.progress import Progress
 
 
@@ -17,6 +17,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="triptych fetch", description="Write a job's outputs to a folder.")
     parser.add_argument("job", metavar="JOB")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where results go")
+    parser.add_argument("--keep-folders", action="store_true", help=KEEP_FOLDERS)
     add_server(parser)
     options = parser.parse_args(arguments)
     with connect(options) as client:
@@ -26,7 +27,10 @@ def main(arguments: list[str]) -> int:
         with Progress("fetch") as progress:
             total = job.counts.total
             fetched = client.fetch(
-                job.id, options.output, on_progress=lambda done: progress.show(done, total)
+                job.id,
+                options.output,
+                keep_folders=options.keep_folders,
+                on_progress=lambda done: progress.show(done, total),
             )
     if options.json:
         print(json.dumps(as_json(job, fetched)))

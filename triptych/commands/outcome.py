@@ -11,6 +11,8 @@ from triptych.fetching import Fetched
 from triptych.models import Job
 from triptych.progress import Progress, size
 
+KEEP_FOLDERS = "put outputs into folders as the inputs' names have them, instead of side by side"
+
 
 def follow(client: Client, job_id: str, label: str) -> Job:
     """Shows a job's progress until it has ended."""

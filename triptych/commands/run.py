@@ -13,7 +13,7 @@ from pathlib import Path
 from triptych.cli import HELP, CommandError
 from triptych.client import Client
 from triptych.commands.connect import add_server, client_at, own_operations, peek_url, pick
-from triptych.commands.outcome import as_json, exit_code, follow, sentence
+from triptych.commands.outcome import KEEP_FOLDERS, as_json, exit_code, follow, sentence
 from triptych.commands.params import add_params, given_params
 from triptych.commands.steps import HELP as THEN_HELP
 from triptych.commands.steps import Later, attached, later_steps, split_steps
@@ -68,6 +68,7 @@ def _parser(operation: OperationInfo) -> argparse.ArgumentParser:
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file, a folder or a pattern")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where results go")
+    parser.add_argument("--keep-folders", action="store_true", help=KEEP_FOLDERS)
     parser.add_argument("--workers", type=int, metavar="N", help="without TRIPTYCH_URL; default: one a core")
     add_server(parser)
     add_params(parser, operation)
@@ -129,6 +130,7 @@ def _job(
                 options.output,
                 inputs=files,
                 unsent=upload.unsent,
+                keep_folders=options.keep_folders,
                 on_progress=lambda done: progress.show(done, len(files)),
             )
     except Unreachable as error:

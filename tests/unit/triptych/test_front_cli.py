@@ -60,6 +60,16 @@ def test_run_does_it_all(run: Any, folder: Path, api: FakeApi) -> None:
     assert body["steps"] == [{"operation": "squeeze", "params": {"quality": 7}}]
 
 
+def test_run_beside_the_inputs(run: Any, folder: Path, api: FakeApi) -> None:
+    """With --keep-folders into a folder above; what a run has brought is no input of the next one."""
+    for _ in range(2):
+        code, out, err = run("run", "squeeze", "in", "-o", ".", "--keep-folders")
+        assert code == 0, err
+        assert "3 of 3 succeeded" in out
+    names = {path.name for path in folder.iterdir()}
+    assert names == {f"{stem}.{kind}" for stem in "abc" for kind in ("jpg", "tri")}
+
+
 def test_run_with_further_steps(run: Any, folder: Path, api: FakeApi) -> None:
     """Each `--then` has an operation and params of its own."""
     more = ("--then", "squeeze", "--quality", "9", "--then", "squeeze")

@@ -211,3 +211,20 @@ def test_names_of_no_encoding_survive(tmp_path: Path) -> None:
     file = look_at(path)
     assert file.name.encode("utf-8").endswith(b"caf\\xe9.jpg")
     assert file.path.read_bytes() == b"x"
+
+
+def test_folders_are_kept_on_request(api: FakeApi, client: Client, tmp_path: Path) -> None:
+    """As the inputs' names have them, below the folder of the results, whatever the names are."""
+    names = ["2019/a.jpg", "2020/a.jpg", "2020/A.png", "/etc/a.jpg", "../up/a.jpg", "c?n/con/b.jpg", "d.jpg"]
+    out = tmp_path / "out"
+    (out / "2020").mkdir(parents=True)
+    (out / "2020/a.tri").write_bytes(b"mine")
+    for _ in range(2):
+        client.fetch(start(api, client, names), out, keep_folders=True)
+        files = [row["file"] for row in rows(out)]
+        assert files == [
+            *("2019/a.tri", "2020/a-2.tri", "2020/A-3.tri", "etc/a.tri", "up/a.tri"),
+            *("c_n/_con/b.tri", "d.tri"),
+        ]
+        assert [(out / file).read_bytes() for file in files] == [b"output %d" % i for i in range(7)]
+        assert (out / "2020/a.tri").read_bytes() == b"mine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -92,3 +93,21 @@ def test_long_names_are_declared_by_their_end(tree: Path) -> None:
     file = look_at("in/a.jpg", "x/" * 2000 + "a.jpg")
     assert len(file.wire_name) == 1024
     assert file.wire_name.endswith("x/a.jpg")
+
+
+def test_what_earlier_runs_have_brought_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sidecars beside the photos: the next run over the folder takes the photos only, unless one is named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jpg", "a.xmp", "b.xmp"):
+        (tmp_path / "photos" / name).write_bytes(b"x")
+    line = {"output": "jobs/j/outputs/0.xmp", "file": "photos/a.xmp"}
+    (tmp_path / "results.jsonl").write_text(json.dumps(line) + "\n")
+    found = find_inputs(["photos"], leave_out=Path())
+    assert [file.name for file in found] == ["photos/a.jpg", "photos/b.xmp"]
+    found = find_inputs(["photos/a.xmp"], leave_out=Path())
+    assert [file.name for file in found] == ["photos/a.xmp"]
+    (tmp_path / "photos/a.jpg").unlink()
+    (tmp_path / "photos/b.xmp").unlink()
+    with pytest.raises(NoSuchInput, match="earlier runs"):
+        find_inputs(["photos"], leave_out=Path())
