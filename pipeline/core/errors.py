@@ -14,7 +14,8 @@
     ├ Transient (retryable)   StorageUnavailable, BrokerUnavailable, DeviceOutOfMemory, EndpointUnavailable,
     │                         SearchUnanswered
     └ Fault                   ours: ArtifactCorrupt, ProviderUnavailable, WorkerLost, InternalError,
-                              Undeliverable, ParityError, EndpointRefused, ProgramMissing
+                              Undeliverable, ParityError, EndpointRefused, ProgramMissing,
+                              StoreUnsuitable
 
 `code` is stable: it stands in result lines, problem documents and metrics. Nothing here knows HTTP or
 Celery; `api/errors.py` and `workers/retry.py` each hold one table. Third-party exceptions become one of
@@ -318,6 +319,12 @@ class ProviderUnavailable(Fault):
     """The execution provider that was asked for is not there."""
 
     code = "provider_unavailable"
+
+
+class StoreUnsuitable(Fault):
+    """The object store lacks something that nothing works without."""
+
+    code = "store_unsuitable"
 
 
 class WorkerLost(Fault):
