@@ -4,6 +4,9 @@ python -m export compression --checkpoint FILE --out DIR --photos DIR [--dev DIR
 python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE]
 python -m export description --checkpoint FILE --out DIR --weights DIR [--record FILE]
 python -m export gallery --out DIR
+
+`--terms FILE` (JSON: licence, data_sets, attributions, note) says under which terms weights of your own are;
+without it the manifest has those of the weights that ship.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from export.compression import export_compression
 from export.description import export_description
 from export.gallery import write_gallery
 from export.stylization import export_stylization
+from pipeline.core.artifact import Terms
 from pipeline.training.photos import load_photos
 
 CALIBRATION_PHOTOS = 80
@@ -41,17 +45,28 @@ def main(argv: list[str] | None = None) -> int:
 def _compression(given: argparse.Namespace) -> str:
     photos = load_photos(given.photos, least_side_px=128)
     chosen = photos[:: max(1, len(photos) // CALIBRATION_PHOTOS)][:CALIBRATION_PHOTOS]
-    digest = export_compression(given.checkpoint, given.out, chosen, given.dev)
+    digest = export_compression(given.checkpoint, given.out, chosen, given.dev, **_terms(given))
     write_card(given.out)
     return digest
 
 
 def _stylization(given: argparse.Namespace) -> str:
-    return export_stylization(given.checkpoint, given.out, name=given.name, record=given.record)
+    return export_stylization(
+        given.checkpoint, given.out, name=given.name, record=given.record, **_terms(given)
+    )
 
 
 def _description(given: argparse.Namespace) -> str:
-    return export_description(given.checkpoint, given.out, given.weights, record=given.record)
+    return export_description(
+        given.checkpoint, given.out, given.weights, record=given.record, **_terms(given)
+    )
+
+
+def _terms(given: argparse.Namespace) -> dict[str, Terms]:
+    if given.terms is not None:
+        return {"terms": Terms.model_validate_json(given.terms.read_text(encoding="utf-8"))}
+    print("terms: those of the weights that ship; --terms FILE for weights of your own", file=sys.stderr)
+    return {}
 
 
 def _gallery(given: argparse.Namespace) -> str:
@@ -73,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
             type=Path,
             required=True,
             help=".pt, .safetensors (an artifact, but of compression)",
+        )
+        model.add_argument(
+            "--terms", type=Path, help="JSON of the weights' licence, data_sets, attributions, note"
         )
     for model in (compression, stylization, description, gallery):
         model.add_argument("--out", type=Path, required=True, help="the directory to write to")

@@ -40,7 +40,12 @@ _LARGEST_CALIBRATION_PX = 768
 
 
 def export_compression(
-    checkpoint: Path, out: Path, photos: Sequence[np.ndarray], dev: Path | None = None
+    checkpoint: Path,
+    out: Path,
+    photos: Sequence[np.ndarray],
+    dev: Path | None = None,
+    *,
+    terms: Terms = TERMS,
 ) -> str:
     """Writes the artifact.
 
@@ -49,6 +54,7 @@ def export_compression(
         out: The artifact's directory; files of the same names are replaced.
         photos: Training photographs, uint8 (H, W, 3), from which tables and the 1/8 map are fitted.
         dev: A folder of photographs to measure real bytes and PSNR on.
+        terms: What the weights are under; by default those of the weights that ship.
 
     Returns:
         The digest.
@@ -87,7 +93,7 @@ def export_compression(
             "training_steps": saved["step"],
             "training_cpu_hours": round(saved["cpu_seconds"] / 3600, 2),
         },
-        terms=TERMS,
+        terms=terms,
     )
 
 

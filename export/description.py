@@ -62,7 +62,9 @@ TERMS = Terms(
 )
 
 
-def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Path | None = None) -> str:
+def export_description(
+    checkpoint: Path, out: Path, weights: Path, *, record: Path | None = None, terms: Terms = TERMS
+) -> str:
     """Writes the artifact.
 
     Args:
@@ -70,6 +72,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
         out: The artifact's directory; files of the same names are replaced.
         weights: Folder of the published weights: yamnet_quant.
         record: The training's `record.jsonl`, whose last line has the dev marks for the manifest.
+        terms: What the weights are under; by default those of the weights that ship.
 
     Returns:
         The digest.
@@ -114,7 +117,7 @@ def export_description(checkpoint: Path, out: Path, weights: Path, *, record: Pa
             "training_steps": saved["step"],
             "training_cpu_hours": round(saved["cpu_seconds"] / 3600, 2),
         },
-        "terms": TERMS,
+        "terms": terms,
     }
     write_manifest(out, parity=parity, **facts)
     tokens = check_tokens(out, model, image, audio)

@@ -41,7 +41,9 @@ TERMS = Terms(
 )
 
 
-def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path | None = None) -> str:
+def export_stylization(
+    checkpoint: Path, out: Path, *, name: str, record: Path | None = None, terms: Terms = TERMS
+) -> str:
     """Writes the artifact.
 
     Args:
@@ -49,6 +51,7 @@ def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path |
         out: The artifact's directory; files of the same names are replaced.
         name: The artifact's name.
         record: The training's `record.jsonl`, whose last line has the dev marks for the manifest.
+        terms: What the weights are under; by default those of the weights that ship.
 
     Returns:
         The digest.
@@ -81,7 +84,7 @@ def export_stylization(checkpoint: Path, out: Path, *, name: str, record: Path |
             "training_steps": saved["step"],
             "training_cpu_hours": round(saved["cpu_seconds"] / 3600, 2),
         },
-        terms=TERMS,
+        terms=terms,
     )
     write_card(out)
     return digest

@@ -24,7 +24,7 @@ hold every weight, so training goes on from here: `--resume pipeline/artifacts/{
 
 **Terms.** {licence}. {note} {attributions}
 
-**Measured** (pairs of the dev set, painted at 512 pixels and judged at 256):
+**Marks at the end of training** (eight dev pairs, before rounding, painted at 512 pixels, judged at 256):
 
 {marks}
 

@@ -15,8 +15,18 @@ from pipeline.training import curve
 from pipeline.training.state import TrainingState
 
 
+class Resumable(Protocol):
+    """What a run does, as far as it matters here."""
+
+    @property
+    def resume(self) -> Path | None: ...
+
+
 class Run(Protocol):
     """What trains: its state, a step, and an evaluation of the average ({"rates": [...], "cost": ...})."""
+
+    @property
+    def recipe(self) -> Resumable: ...
 
     @property
     def state(self) -> TrainingState[Any]: ...
@@ -49,6 +59,9 @@ def train_for(
     run: Run, out: Path, minutes: float, eval_every_s: float, shown: Shown = RATE_AND_DISTORTION
 ) -> Path:
     """Runs until the time is up; returns the checkpoint's path. A kill loses a few minutes at most."""
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists() and run.recipe.resume is None:
+        raise SystemExit(f"{checkpoint} is there: go on from it with --resume, or name another --out")
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # progress shows in a file too
     state = run.state
     started, cpu_before = time.monotonic(), state.cpu_seconds - time.process_time()
@@ -65,7 +78,7 @@ def train_for(
     state.cpu_seconds = cpu_before + time.process_time()
     if losses:
         _report(run, out, started, sum(losses) / len(losses), shown)
-    return state.save(out / "checkpoint.pt")
+    return state.save(checkpoint)
 
 
 def _report(run: Run, out: Path, started: float, mean_loss: float, shown: Shown) -> None:
@@ -75,9 +88,11 @@ def _report(run: Run, out: Path, started: float, mean_loss: float, shown: Shown)
     point |= {"step": state.step, "cpu_seconds": state.cpu_seconds, "loss": mean_loss}
     record = out / "record.jsonl"
     curve.append_point(record, point)
-    if evaluated:
-        shown.plot(curve.read_points(record), out / "curve.png")
     state.save(out / "checkpoint.pt")
+    if evaluated:
+        shown.plot(
+            [one for one in curve.read_points(record) if point.keys() <= one.keys()], out / "curve.png"
+        )
     line = shown.line(point) if evaluated else ""
     minutes = (time.monotonic() - started) / 60
     print(f"{minutes:6.1f} min  step {state.step}  loss {mean_loss:.4f}  dev {point['cost']:.4f}  {line}")

@@ -104,7 +104,7 @@ class Run:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             coded = state.model(x, t)
         loss = balanced(rate_distortion_loss(x, coded.x_hat, coded.bits, t), t)
-        return state.descend(loss, _learning_rate(recipe, state.step, part))
+        return state.descend(loss, _learning_rate(recipe, state.step - state.begun, part))
 
     def evaluate(self) -> dict[str, Any] | None:
         """The average's bits (z's too), PSNR and cost on the dev images, at DEV_LAMBDAS."""

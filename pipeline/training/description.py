@@ -135,7 +135,7 @@ class Run:
                 loss = self._caption_loss() + 0.5 * self._sound_loss() + 0.2 * self._joined_loss()
                 loss = loss + recipe.looking_weight * self._looking_loss()
                 loss = loss + 0.3 * self._told_loss() + 0.3 * self._named_loss()
-        return state.descend(loss, _learning_rate(recipe, state.step, part))
+        return state.descend(loss, _learning_rate(recipe, state.step - state.begun, part))
 
     def _align_search(self) -> None:
         """Search begins with what is known in closed form, once there are states to compare."""

@@ -99,7 +99,8 @@ class Judge:
         queries = search_texts(model, [captions[0] for captions in self._data.dev.english])
         scores = queries @ photos.T
         own = scores.diagonal()[:, None]
-        return float(((scores > own).sum(dim=1) < 10).float().mean())
+        found = ((scores >= own).sum(dim=1) <= 10) & own[:, 0].isfinite()  # a tie is no find
+        return float(found.float().mean())
 
     def _sound_marks(self, model: DescriptionModel) -> dict[str, float]:
         right: dict[str, list[float]] = {"esc10": [], "urbansound8k": [], "spoken_digits": []}

@@ -6,6 +6,7 @@ to a square, view 1 its mirror image, the others are random crops, half of them 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -48,9 +49,18 @@ def cached_views(
     if not paths:
         return [np.zeros((0, GRID * GRID, CHANNELS), np.float16)] * views
     return [
-        _view(paths, view, encoder, cache / f"{name}-{len(paths)}-view{view}.npy", trim)
+        _view(paths, view, encoder, cache / f"{name}-{digest_of_files(paths)}-view{view}.npy", trim)
         for view in range(views)
     ]
+
+
+def digest_of_files(paths: Sequence[Path]) -> str:
+    """Stands for some files in this order: other, changed or reordered ones have another digest."""
+    seen = hashlib.sha256()
+    for path in paths:
+        facts = path.stat()
+        seen.update(f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode("utf-8", "surrogateescape"))
+    return f"{len(paths)}-{seen.hexdigest()[:12]}"
 
 
 def cached_canvases(
@@ -60,7 +70,7 @@ def cached_canvases(
 
     Whoever looks for the origin of a word should look into that part: the rest says nothing.
     """
-    file = cache / f"canvases-{len(paths)}.npy"
+    file = cache / f"canvases-{digest_of_files(paths)}.npy"
     random = np.random.default_rng(0)
     sides = random.integers(3, 7, (len(paths), 2))
     corners = (random.random((len(paths), 2)) * (GRID + 1 - sides)).astype(int)

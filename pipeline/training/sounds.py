@@ -21,6 +21,7 @@ from torch import nn
 from pipeline.inference.log_mel import BANDS, PATCH_FRAMES, SAMPLE_RATE_HZ, log_mel_patches
 from pipeline.models.description.yamnet import YamNet
 from pipeline.training.fast_encoder import fast_encoder
+from pipeline.training.image_features import digest_of_files
 
 Floats = NDArray[np.float32]
 
@@ -153,9 +154,8 @@ def cached_sounds(
         cache: Folder.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    by_view = [
-        _view(clips, view, encoder, cache / f"sounds-{len(clips)}-view{view}.npz") for view in range(views)
-    ]
+    name = f"sounds-{digest_of_files([clip.path for clip in clips])}"
+    by_view = [_view(clips, view, encoder, cache / f"{name}-view{view}.npz") for view in range(views)]
     return [list(found) for found in zip(*by_view, strict=True)]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.models.checkpoint import save_run
 
+MOST_SKIPPED = 10
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -28,6 +29,8 @@ class TrainingState(Generic[Model]):
         self.average = copy.deepcopy(model).requires_grad_(requires_grad=False)
         self.optimiser = torch.optim.Adam(groups, fused=True)
         self.step, self.cpu_seconds = 0, 0.0
+        self.begun = 0  # the step from which the optimiser knows its way
+        self._skipped = 0
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Goes on from a checkpoint; one without an optimiser (`.safetensors`) gives the weights only."""
@@ -35,6 +38,8 @@ class TrainingState(Generic[Model]):
         self.model.load_state_dict(saved.get("live", saved["model"]))
         if "optimiser" in saved:
             self.optimiser.load_state_dict(saved["optimiser"])
+        else:  # it starts anew, and so does the warm-up: a full step would throw the weights back
+            self.begun = saved["step"]
         self.step, self.cpu_seconds = saved["step"], saved["cpu_seconds"]
 
     def save(self, path: Path) -> Path:
@@ -50,7 +55,19 @@ class TrainingState(Generic[Model]):
         return path
 
     def descend(self, loss: Tensor, learning_rate: float) -> float:
-        """One step of the optimiser down the gradient of a loss; returns the loss."""
+        """One step of the optimiser down the gradient of a loss; returns the loss.
+
+        A loss that is no number is skipped.
+
+        Raises:
+            FloatingPointError: So were the last ones: there is nothing left to save.
+        """
+        if not bool(torch.isfinite(loss.detach())):
+            self._skipped += 1
+            if self._skipped > MOST_SKIPPED:
+                raise FloatingPointError(f"the loss was no number {self._skipped} times in a row")
+            return float(loss.detach())
+        self._skipped = 0
         for group in self.optimiser.param_groups:
             group["lr"] = group["haste"] * learning_rate
         self.optimiser.zero_grad(set_to_none=True)

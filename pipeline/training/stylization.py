@@ -100,7 +100,7 @@ class Batch:
 
 
 class Draws:
-    """Draws batches: a quarter of each at strengths between none and full, the others at full strength."""
+    """Draws batches: about a quarter at strengths between none and full, the others at full strength."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
         paintings = load_paintings(recipe.styles, range(2, 8), least_side_px=LEAST_PAINTING_PX)
@@ -120,8 +120,9 @@ class Draws:
         painted = int(self._random.binomial(count, recipe.painted_content))
         contents = [self._photos.draw(count - painted, side)] if painted < count else []
         contents += [self._painted.draw(painted, side)] if painted else []
-        alpha = torch.zeros(count, 1)
-        alpha[: count // 4] = torch.from_numpy(self._random.random((count // 4, 1))).float()
+        between = self._random.random(count) < 0.25
+        between[-1] = False  # the last one is at full strength, which the teacher knows
+        alpha = torch.from_numpy(np.where(between, self._random.random(count), 0.0)).float()[:, None]
         order = torch.from_numpy(self._random.permutation(count))
         content = torch.cat(contents)[order].contiguous(memory_format=torch.channels_last)
         return Batch(content, self._styles.draw(count, side), alpha, recipe.crop_px)
@@ -158,7 +159,7 @@ class Run:
         state.model.train()
         batch = self.draws.draw()
         loss = self.loss(batch, full=state.step % recipe.full_every == 0)
-        return state.descend(loss, _learning_rate(recipe, state.step, part))
+        return state.descend(loss, _learning_rate(recipe, state.step - state.begun, part))
 
     def loss(self, batch: Batch, *, full: bool) -> Tensor:
         """The loss of a batch, with the full VGG or the compressed one."""
