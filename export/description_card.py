@@ -28,7 +28,7 @@ on CIDEr. {steps} steps, {hours} CPU hours on one core.
 **Terms.** {licence}. {note} {attributions}
 
 **Marks at the end of training** (before rounding; greedy, 1,000 dev photographs of Flickr8k; sounds kept out
-by fold and by speaker; "written" and "named": pictures of other kinds, "named" by an encoder that knows them):
+by fold and by speaker; "written", "named": pictures of other kinds, most known to the image encoder):
 
 {marks}
 
