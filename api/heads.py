@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 
 from pipeline.core.errors import JobNotFound, ObjectNotFound
 from pipeline.core.jobs import JobSpec, Step, Summary
 from pipeline.core.keys import JobKeys
+from pipeline.core.results import JobResults
 from pipeline.core.storage import ObjectStore
 
 MAX_HEADS = 4096
@@ -71,3 +74,32 @@ class HeadCache:
     def _read_end(self, job: tuple[str, float]) -> Summary:
         data = self._store.get(JobKeys(job[0]).summary)
         return Summary.model_validate_json(data).model_copy(update={"winners": {}})
+
+
+class EndedJobs:
+    """Results of the jobs that were asked for last, once they have ended: they never change.
+
+    A client that fetches a million outputs asks for each by itself.
+    """
+
+    def __init__(self, kept: int = 16) -> None:
+        self._kept = kept
+        self._found: OrderedDict[tuple[str, float], JobResults] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, store: ObjectStore, job_id: str, created_at: float) -> JobResults | None:
+        """The results; None while there is no summary. An id may be used again, at another time."""
+        key = (job_id, created_at)
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+        summary = load_summary(store, job_id)
+        if summary is None:
+            return None
+        found = JobResults(store, job_id, summary.winners, summary.shards, ended=True, error=summary.error)
+        with self._lock:
+            self._found[key] = found
+            while len(self._found) > self._kept:
+                self._found.popitem(last=False)
+        return found

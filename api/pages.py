@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from api.heads import load_summary
 from api.jobs import Standing
 from api.services import Services
 from pipeline.core.results import Cursor, JobResults
@@ -17,11 +16,9 @@ def job_results(services: Services, job: Standing) -> JobResults:
     """The job's results as far as they are there: by the ledger while it runs, by its summary afterwards."""
     job_id = job.head.id
     if job.state.ended:
-        summary = load_summary(services.store, job_id)
-        if summary is not None:
-            return JobResults(
-                services.store, job_id, summary.winners, summary.shards, ended=True, error=summary.error
-            )
+        results = services.ended.get(services.store, job_id, job.head.created_at)
+        if results is not None:
+            return results
     shards = job.view.shards if job.view is not None else 0
     winners = services.ledger.winners(job_id) if shards else {}
     return JobResults(services.store, job_id, winners, shards)

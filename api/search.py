@@ -65,7 +65,7 @@ async def search(
     spec = await to_thread.run_sync(_submit, services, caller, job, wanted, request_id)
     try:
         receipt = await _answer(services, caller, spec.id)
-        found = await to_thread.run_sync(_joined, job_results(services, job), receipt)
+        found = await to_thread.run_sync(lambda: _joined(job_results(services, job), receipt))
     except BaseException:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(dispose, services, caller, spec.id)

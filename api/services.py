@@ -8,7 +8,7 @@ from typing import Protocol
 from anyio import CapacityLimiter
 
 from api.auth import KeyCache
-from api.heads import HeadCache
+from api.heads import EndedJobs, HeadCache
 from api.metrics import Metrics
 from pipeline.core.ledger import Ledger
 from pipeline.core.settings import Settings
@@ -37,5 +37,6 @@ class Services:
     keys: KeyCache
     heads: HeadCache
     metrics: Metrics
+    ended: EndedJobs = field(default_factory=EndedJobs)
     # Slow uploads must not hold the threads that every other route needs.
     upload_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MAX_STREAMED_UPLOADS))

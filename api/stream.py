@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import BinaryIO, cast
 
-from anyio import CapacityLimiter, from_thread, to_thread
+from anyio import CapacityLimiter, fail_after, from_thread, to_thread
 from anyio.lowlevel import current_token
 from starlette.requests import Request
 
 from pipeline.core.errors import BodyTooLarge, InvalidInput
 from pipeline.core.storage import ObjectStore
+
+SILENCE_S = 60.0  # a client that sends nothing for so long has gone, and holds a thread
 
 
 class BodyReader(io.RawIOBase):
@@ -59,9 +61,13 @@ class BodyReader(io.RawIOBase):
         return chunk
 
     async def _receive(self) -> bytes:
-        async for chunk in self._chunks:
-            if chunk:  # request.stream() ends with an empty one
-                return chunk
+        try:
+            with fail_after(SILENCE_S):
+                async for chunk in self._chunks:
+                    if chunk:  # request.stream() ends with an empty one
+                        return chunk
+        except TimeoutError:
+            raise InvalidInput(f"nothing of the body came for {SILENCE_S:.0f} s") from None
         return b""
 
 

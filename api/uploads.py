@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from itertools import islice
 
 from api.auth import Caller
 from api.heads import load_spec
@@ -18,6 +18,8 @@ from pipeline.core.errors import (
 )
 from pipeline.core.keys import ACTIVE, UploadKeys
 from pipeline.core.uploads import UploadFile, UploadPage, check_upload_id
+
+MOST_ERASED = 10_000  # files a call: a few seconds
 
 
 def create_page(
@@ -81,24 +83,34 @@ def show_page(services: Services, caller: Caller, upload_id: str, page: int) -> 
     return _shown(services, keys, page, declared, stored)
 
 
-def erase(services: Services, caller: Caller, upload_id: str) -> None:
-    """Deletes an upload with all of its files; may be repeated, as its first page goes last.
+def erase(services: Services, caller: Caller, upload_id: str) -> bool:
+    """Deletes an upload with its files; may be repeated, as its first page goes last.
+
+    Returns:
+        Whether all is gone; an upload of many files takes several calls.
 
     Raises:
         UploadNotFound: The caller has none of that id.
-        Conflict: A job that has not ended names it. (What a manifest in the bucket names is not looked at.)
+        Conflict: A job that has not ended names it, or may (one is being submitted). What a manifest in the
+            bucket names is not looked at.
     """
     read_page(services, caller, upload_id, 0)
     for active in services.store.list(ACTIVE):
-        with suppress(JobNotFound):  # it ended just now
+        try:
             spec = load_spec(services.store, active.key.removeprefix(ACTIVE))
-            if spec.owner == caller.owner and upload_id in spec.model_dump_json(include={"inputs", "steps"}):
-                raise Conflict(f"{spec.id} has not ended, and needs it")
+        except JobNotFound:
+            raise Conflict("a job is being submitted that may need it; try again in a minute") from None
+        if spec.owner == caller.owner and upload_id in spec.model_dump_json(include={"inputs", "steps"}):
+            raise Conflict(f"{spec.id} has not ended, and needs it")
     keys = UploadKeys(caller.owner, upload_id)
-    services.store.delete(info.key for info in services.store.list(keys.files_prefix))
+    some = [info.key for info in islice(services.store.list(keys.files_prefix), MOST_ERASED)]
+    services.store.delete(some)
+    if len(some) == MOST_ERASED:
+        return False
     pages = [info.key for info in services.store.list(keys.pages_prefix)]
     services.store.delete(pages[1:])
     services.store.delete(pages[:1])
+    return True
 
 
 def _shown(

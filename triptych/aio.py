@@ -80,7 +80,8 @@ class AsyncClient:
         Raises:
             ApiError: 409 while a job that has not ended needs them.
         """
-        await self._transport.ask("DELETE", f"/v1/uploads/{upload_id}")
+        while (await self._transport.ask("DELETE", f"/v1/uploads/{upload_id}")).status_code == 202:
+            pass  # the next thousands
 
     async def attach(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Uploads every path (`pathlib.Path`) among the params, and puts its name in the upload in its place.

@@ -12,8 +12,8 @@ import struct
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any, BinaryIO, cast
 
 from pipeline.core.artifact import Terms
 from pipeline.core.artifact_store import find_manifest
@@ -24,6 +24,7 @@ from pipeline.core.errors import (
     BrokerUnavailable,
     ObjectExists,
     ObjectNotFound,
+    UnknownOperation,
 )
 from pipeline.core.jobs import Counts, JobSpec, JobState, Plan, ResultLine, Summary
 from pipeline.core.keys import JobKeys, ResultName
@@ -39,6 +40,19 @@ from workers.runtime import Runtime
 
 log = get_logger(__name__)
 READ_AHEAD = 16
+
+
+class Told:
+    """A file that tells of each part that is read: gigabytes on their way to a slow store are no stall."""
+
+    def __init__(self, file: IO[bytes], tell: Callable[[], None]) -> None:
+        self._file, self._tell = file, tell
+
+    def read(self, size: int = -1) -> bytes:
+        self._tell()
+        return self._file.read(size)
+
+
 SHOWN_FAILURES = 100
 
 
@@ -67,6 +81,9 @@ def close_job(runtime: Runtime, job_id: str, summary: Summary) -> None:
     """Tells the ledger of a job's end and takes the job off the list of those that have not ended."""
     patiently(lambda: runtime.ledger.ended(job_id, summary.state, summary.counts))
     patiently(lambda: runtime.store.delete([JobKeys(job_id).active]))
+    if patiently(lambda: runtime.decision(job_id)).deleted:
+        # Deleted as soon as it had ended, before its mark was taken away here: the steward needs that.
+        patiently(lambda: runtime.store.put(JobKeys(job_id).active, b""))
 
 
 def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
@@ -85,7 +102,7 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
         tempfile.TemporaryFile() as errors,
         tempfile.TemporaryFile() as gathered,
     ):
-        name = as_one(runtime.registry.get, spec.steps)[0].gathers
+        name = _gathers(runtime, spec)
         rows = HalfRows(gathered)
         tally = _write(runtime, results, samples, lines, errors, gather=(name, rows) if name else None)
         summary = Summary(
@@ -113,6 +130,13 @@ def _finalise(runtime: Runtime, spec: JobSpec, view: JobView) -> Summary:
         # Another finaliser's, or our own put whose answer was lost: what stands there counts.
         return patiently(lambda: read_summary(runtime, spec.id)) or summary
     return summary
+
+
+def _gathers(runtime: Runtime, spec: JobSpec) -> str | None:
+    try:
+        return as_one(runtime.registry.get, spec.steps)[0].gathers
+    except UnknownOperation:  # it failed for that: it must end all the same
+        return None
 
 
 def _plan(runtime: Runtime, job_id: str) -> Plan | None:
@@ -221,7 +245,8 @@ def _put_file(
 
     def put() -> None:
         file.seek(0)
-        runtime.store.put_stream(key, file, size_bytes, content_type=content_type)  # type: ignore[arg-type]
+        told = cast("BinaryIO", Told(file, runtime.watchdog.progress))
+        runtime.store.put_stream(key, told, size_bytes, content_type=content_type)
 
     patiently(put)
 

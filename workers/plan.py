@@ -23,6 +23,7 @@ from workers.runtime import Runtime
 
 log = get_logger(__name__)
 PUTS_AT_ONCE = 16
+MOST_SHARDS = 10_000  # before the last fifth is cut finer
 
 
 def plan_job(runtime: Runtime, hand: Hand) -> None:
@@ -146,7 +147,8 @@ def shard_sizes(
 ) -> Iterator[int]:
     """Cuts `total` items into shards of about `target_s` of work.
 
-    A job smaller than the fleet is cut finer, so that every slot has some of it, and the last fifth of a
+    There are about MOST_SHARDS at most, whatever an item takes, as the ledger knows each of them. A job
+    smaller than the fleet is cut finer, so that every slot has some of it, and the last fifth of a
     large one into quarters, so that no slot works alone at the end.
 
     Args:
@@ -160,7 +162,7 @@ def shard_sizes(
         Sizes that add up to `total`.
     """
     size = max(1, min(most, int(target_s / max(seconds_per_item, 1e-6))))
-    size = min(size, math.ceil(total / max(slots, 1)))
+    size = max(min(size, math.ceil(total / max(slots, 1))), math.ceil(total / MOST_SHARDS))
     tail = max(1, size // 4) if total > 8 * size else size
     left = total
     while left > 0:

@@ -15,6 +15,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -136,7 +137,7 @@ class ShardRun:
                 lines.append(storing.popleft().result())
             self._runtime.watchdog.progress()
         lines += [future.result() for future in storing]
-        self._hand.native()
+        patiently(self._hand.native, give_up=self._over)
         return lines
 
     def _fetched(self, items: Sequence[Item]) -> Iterator[list[tuple[Item, Future[Any]]]]:
@@ -273,10 +274,16 @@ class ShardRun:
         return _line(item, "failed", error={"code": code_of(error), "message": message_of(error)})
 
     def _is_away(self, error: Exception) -> bool:
-        """Whether an error that outlasted all patience is an outage, and not about one object alone."""
+        """Whether an error that outlasted all patience is an outage, and not about one object alone.
+
+        A store may still answer for what it cannot give or take: so both are tried.
+        """
         if isinstance(error, StorageUnavailable):
+            store, keys = self._runtime.store, JobKeys(self._spec.id)
             try:
-                self._runtime.store.stat(JobKeys(self._spec.id).spec)
+                with suppress(ObjectNotFound):
+                    store.get(keys.spec)
+                store.put(keys.probe, b"")
             except StorageUnavailable:
                 return True
         return isinstance(error, BrokerUnavailable)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
-from pipeline.core.errors import Fault, ObjectNotFound, TriptychError
+from pipeline.core.errors import Fault, ObjectNotFound, StorageUnavailable, TriptychError
 from pipeline.core.jobs import Decision, JobSpec, Plan
 from pipeline.core.keys import ACTIVE, JobKeys, ResultName, parse_shard_results
 from pipeline.core.ledger import LedgerJob, Restore, Sweep
@@ -109,7 +109,10 @@ def reconcile_job(runtime: Runtime, job_id: str, marked_at: float) -> None:
     decision = runtime.decision(job_id)
     if decision.deleted:
         runtime.ledger.forget(job_id)
-        erase_job(store, job_id)
+        try:
+            erase_job(store, job_id)
+        except StorageUnavailable:  # an object that stays must not hold up the other jobs
+            log.exception("job.not_erased")
         return
     try:
         spec = runtime.spec(job_id)
@@ -123,7 +126,18 @@ def reconcile_job(runtime: Runtime, job_id: str, marked_at: float) -> None:
         close_job(runtime, job_id, summary)
         return
     runtime.ledger.restore(_restore(runtime, spec, decision))
+    _catch_up(runtime, job_id, decision)
     log.info("job.reconciled")
+
+
+def _catch_up(runtime: Runtime, job_id: str, known: Decision) -> None:
+    """What the user decided while the results were listed: the ledger did not know the job then."""
+    now = runtime.decision(job_id)
+    if now == known:
+        return
+    runtime.ledger.decide(job_id, paused=now.paused, priority=now.priority, expires_at=now.expires_at)
+    if now.cancelled or now.deleted:
+        runtime.ledger.cancel(job_id, "cancelled")
 
 
 def _restore(runtime: Runtime, spec: JobSpec, decision: Decision) -> Restore:

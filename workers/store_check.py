@@ -11,6 +11,7 @@ from pipeline.core.logs import get_logger
 from pipeline.core.storage import ObjectStore
 
 log = get_logger(__name__)
+_NOT_KNOWN = ("NotImplemented", "InvalidArgument")  # what S3 says to a header that it cannot follow
 
 
 def require_conditional_put(store: ObjectStore) -> None:
@@ -32,9 +33,10 @@ def require_conditional_put(store: ObjectStore) -> None:
             with suppress(StorageUnavailable):
                 store.delete([key])
     except StorageUnavailable as error:
-        log.warning("store.unchecked", error=error.message)
-        return
+        if not any(code in error.message for code in _NOT_KNOWN):
+            log.warning("store.unchecked", error=error.message)
+            return
     raise StoreUnsuitable(
-        "the object store ignores If-None-Match: a late worker could write over a result. Triptych needs a "
-        "store that refuses a conditional put of a key that is taken"
+        "the object store ignores If-None-Match, or lacks it: a late worker could write over a result;"
+        " Triptych needs a store that refuses a conditional put of a key that is taken"
     )

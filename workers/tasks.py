@@ -48,8 +48,11 @@ def _run(runtime: Runtime, work: Work, job_id: str, entry: str, token: str) -> N
     if isinstance(answer, Refusal):
         log.info("message.dropped", job=job_id, entry=entry, reason=answer.value)
         return
-    request_id = _request_id(runtime, answer)
-    with bound(job=job_id, entry=entry, request=request_id), runtime.pulse.holding(answer) as hand:
+    with (
+        bound(job=job_id, entry=entry),
+        runtime.pulse.holding(answer) as hand,
+        bound(request=_request_id(runtime, answer)),  # from the store: under a lease that is renewed
+    ):
         log.info("entry.begun", attempt=answer.attempt)
         try:
             # Not before `begin`: what waits at the gate has a lease, and is not taken for lost.

@@ -60,11 +60,18 @@ def get_page(upload_id: UploadId, page: Page, services: ServicesDep, caller: Cal
     return uploads.show_page(services, caller, upload_id, page)
 
 
-@router.delete("/{upload_id}", status_code=204, operation_id="deleteUpload", responses=documented(404, 409))
+@router.delete(
+    "/{upload_id}",
+    status_code=204,
+    operation_id="deleteUpload",
+    responses={
+        202: {"description": "Some thousand files are gone; repeat for the next"},
+        **documented(404, 409),
+    },
+)
 def delete_upload(upload_id: UploadId, services: ServicesDep, caller: CallerDep) -> Response:
-    """Deletes an upload's files, once no job needs them; may be repeated until it answers 404."""
-    uploads.erase(services, caller, upload_id)
-    return Response(status_code=204)
+    """Deletes an upload's files, once no job needs them: repeat while it answers 202."""
+    return Response(status_code=204 if uploads.erase(services, caller, upload_id) else 202)
 
 
 @router.put(

@@ -70,6 +70,11 @@ class JobKeys:
         return f"{self.prefix}report.html"
 
     @property
+    def probe(self) -> str:
+        """Put to see whether the store takes anything; deleted with the job."""
+        return f"{self.prefix}probe"
+
+    @property
     def active(self) -> str:
         return f"{ACTIVE}{self.job_id}"
 

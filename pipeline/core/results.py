@@ -156,7 +156,16 @@ class JobResults:
             low, high = (middle, high) if self._first_index(middle) <= index else (low, middle)
         return low if self.shards else None
 
+    @cached_property
+    def _firsts(self) -> dict[int, int]:
+        return {}
+
     def _first_index(self, shard: int) -> int:
+        if shard not in self._firsts:
+            self._firsts[shard] = self._read_first_index(shard)
+        return self._firsts[shard]
+
+    def _read_first_index(self, shard: int) -> int:
         key = self._keys.manifest(self._plan_token, shard)
         match = _FIRST_INDEX.match(self.store.get_range(key, 0, 64))
         if match is None:

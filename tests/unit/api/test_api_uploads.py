@@ -187,3 +187,18 @@ def test_others_uploads_are_not_there_to_delete(ann: AppClient, bob: AppClient) 
     upload_id = create(ann, "1.jpg")
     is_problem(bob.delete(f"/v1/uploads/{upload_id}"), 404, "upload_not_found")
     assert ann.get(f"/v1/uploads/{upload_id}/pages/0").status_code == 200
+
+
+def test_a_large_upload_is_deleted_in_several_calls(
+    client: AppClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """202 until all is gone; a job that is just being submitted might need it."""
+    monkeypatch.setattr("api.uploads.MOST_ERASED", 2)
+    upload_id = create(client, "1", "2", "3")
+    for place in range(3):
+        client.put(f"/v1/uploads/{upload_id}/files/0/{place}", content=b"abc")
+    world.store.put("active/job_" + "7" * 32, b"")
+    is_problem(client.delete(f"/v1/uploads/{upload_id}"), 409, "conflict")
+    world.store.delete(["active/job_" + "7" * 32])
+    assert [client.delete(f"/v1/uploads/{upload_id}").status_code for _ in range(2)] == [202, 204]
+    assert not world.keys(f"owners/local/uploads/{upload_id}/")

@@ -16,6 +16,7 @@ from workers.bury import bury_entry
 from workers.erase import erase_job
 from workers.finalise import finalise_job
 from workers.outputs import Outputs
+from workers.plan import plan_job
 from workers.pulse import Hand
 from workers.runner import run_shard
 
@@ -315,3 +316,24 @@ def test_an_erasure_cut_short_is_remembered(bench: Bench) -> None:
     bench.store.delete = one_by_one  # type: ignore[method-assign]
     erase_job(bench.store, JOB)
     assert bench.stored("jobs/") == []
+
+
+def test_a_job_that_is_deleted_as_it_ends_keeps_its_mark(bench: Bench) -> None:
+    """Where the steward looks for jobs to erase."""
+    job = bench.planned(spec(), items(bench, 1))
+    run_shard(bench.runtime, bench.begin())
+    bench.store.put(JobKeys(job.id).decision, Decision(deleted=True).model_dump_json().encode())
+    finalise_job(bench.runtime, bench.begin(CONTROL, "finalise"))
+    assert bench.stored("active/") == [JobKeys(job.id).active]
+
+
+def test_a_job_of_an_operation_that_is_gone_ends(bench: Bench) -> None:
+    """It failed for that; nothing of it is gathered."""
+    bench.enter(spec("gone"))
+    hand = bench.begin(CONTROL)
+    plan_job(bench.runtime, hand)
+    bench.ledger.finish_control(hand.lease)
+    finalise_job(bench.runtime, bench.begin(CONTROL, "finalise"))
+    summary = bench.summary()
+    assert summary is not None
+    assert (summary.state, (summary.error or {})["code"]) == (JobState.FAILED, "unknown_operation")

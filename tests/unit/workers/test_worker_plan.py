@@ -12,7 +12,7 @@ from pipeline.core.keys import JobKeys
 from pipeline.core.ledger import CONTROL
 from pipeline.core.memory import MemoryObjectStore
 from tests.unit.workers.workbench import JOB, QUEUE, Bench, manifest_lines, spec
-from workers.plan import plan_job
+from workers.plan import MOST_SHARDS, plan_job, shard_sizes
 from workers.runner import read_items
 
 
@@ -178,3 +178,11 @@ def test_items_that_cannot_run_are_planned_all_the_same(bench: Bench) -> None:
     (shard,) = [read_items(bench.runtime, bench.begin().lease)]
     assert [item.error["code"] if item.error else None for item in shard] == ["invalid_manifest", None]
     assert all(item.sample for item in shard)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 2.0, 100.0])
+def test_a_million_items_are_no_million_shards(seconds: float) -> None:
+    """The ledger knows every shard; the last fifth is cut into quarters."""
+    sizes = [*shard_sizes(1_000_000, seconds_per_item=seconds, slots=64, target_s=3, most=500)]
+    assert sum(sizes) == 1_000_000
+    assert len(sizes) <= 1.7 * MOST_SHARDS

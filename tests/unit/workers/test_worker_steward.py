@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.errors import StorageUnavailable
 from pipeline.core.jobs import Counts, Decision, Item, JobState, Summary
 from pipeline.core.keys import JobKeys, ResultName, parse_shard_results
 from pipeline.core.ledger import CONTROL, Finish, LedgerJob
+from pipeline.core.memory import MemoryObjectStore
+from pipeline.core.storage import ObjectInfo
 from tests.unit.workers.workbench import JOB, QUEUE, Bench, result_name, spec
 from workers.runner import run_shard
 from workers.steward import ORPHAN_S, choose_winners, reconcile_job
@@ -183,3 +187,48 @@ def test_a_live_ledger_is_not_disturbed(bench: Bench) -> None:
     assert run_shard(bench.runtime, in_hand) is Finish.WON
     told = LedgerJob(JOB, "ann", QUEUE, "copy", 900.0)
     assert not bench.ledger.enter(told)
+
+
+def items(bench: Bench, count: int) -> list[Item]:
+    keys = bench.put_inputs(*(f"{number}.jpg" for number in range(count)))
+    return [Item(index=number, custom_id=f"c{number}", input=key) for number, key in enumerate(keys)]
+
+
+def test_what_is_decided_while_results_are_listed_holds(bench: Bench) -> None:
+    """A cancellation in that time meets a ledger that does not know the job: it is caught up with."""
+    job = bench.planned(spec(), items(bench, 2), items(bench, 2))
+    bench.empty_ledger()
+
+    class Cancelling(MemoryObjectStore):
+        def list(self, prefix: str) -> Iterator[ObjectInfo]:
+            if prefix == JobKeys(job.id).shard_results_prefix:
+                self.put(
+                    JobKeys(job.id).decision, Decision(cancelled=True, priority=7).model_dump_json().encode()
+                )
+            return super().list(prefix)
+
+    bench.use(Cancelling())
+    reconcile_job(bench.runtime, job.id, 0.0)
+    assert bench.view().reason == "cancelled"
+
+
+def test_a_large_deleted_job_is_erased_bit_by_bit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steward has other things to do; an object that stays does not stop it."""
+    monkeypatch.setattr("workers.erase.MOST", 2)
+    job = bench.planned(spec(), items(bench, 2), items(bench, 2))
+    bench.store.put(JobKeys(job.id).decision, Decision(deleted=True).model_dump_json().encode())
+    rounds = 0
+    while bench.stored("active/"):
+        reconcile_job(bench.runtime, job.id, 0.0)
+        rounds += 1
+    assert rounds > 1
+    assert not bench.stored(f"jobs/{job.id}/")
+
+    class Stubborn(MemoryObjectStore):
+        def delete(self, keys: Iterable[str]) -> None:
+            raise StorageUnavailable("not this one")
+
+    bench.planned(spec(), items(bench, 2))
+    bench.store.put(JobKeys(job.id).decision, Decision(deleted=True).model_dump_json().encode())
+    bench.use(Stubborn())
+    reconcile_job(bench.runtime, job.id, 0.0)

@@ -29,6 +29,15 @@ def test_one_that_overwrites_does_not() -> None:
     assert not [*store.list("")]
 
 
+def test_one_that_does_not_know_the_header_does_not() -> None:
+    class Old(MemoryObjectStore):
+        def put(self, key: str, data: bytes, **fields: Any) -> None:
+            raise StorageUnavailable("the object store refused 'x': NotImplemented")
+
+    with pytest.raises(StoreUnsuitable):
+        require_conditional_put(Old())
+
+
 def test_one_that_is_away_is_asked_another_time() -> None:
     class Away(MemoryObjectStore):
         def put(self, key: str, data: bytes, **fields: Any) -> None:
