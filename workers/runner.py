@@ -11,6 +11,7 @@ that receipt: a repeated shard redoes nothing, and a late worker never overwrite
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from pipeline.core.chain import as_one
-from pipeline.core.errors import BrokerUnavailable, InputMissing, ObjectNotFound, StorageUnavailable
+from pipeline.core.errors import (
+    BrokerUnavailable,
+    DeviceFailed,
+    InputMissing,
+    ObjectNotFound,
+    StorageUnavailable,
+)
 from pipeline.core.jobs import Item, JobSpec, ResultLine
 from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import Finish, Lease
@@ -33,6 +40,7 @@ from workers.retry import Fate, code_of, fate_of, message_of, patiently
 from workers.runtime import Runtime
 
 AHEAD = 2
+EX_DEVICE = 70
 # Batches of items that are larger than that in the mean are not fetched ahead as a whole: they would fill the
 # memory.
 SMALL_BYTES = 4 * 2**20
@@ -262,6 +270,8 @@ class ShardRun:
         Raises:
             Transient: It is no fault of the item's: store or broker are away for all.
         """
+        if isinstance(error, DeviceFailed):
+            _die(error)
         if not self._hand.stopped and self._is_away(error):
             raise error
         fate = fate_of(error)
@@ -290,6 +300,15 @@ class ShardRun:
 
     def _over(self) -> bool:
         return self._given_up or self._hand.stopped
+
+
+def _die(error: DeviceFailed) -> None:
+    """A process whose device has failed would fail every item that it can get. Another one starts afresh.
+
+    To the ledger it is a death like any other: should it be an item's doing, that is run alone next time.
+    """
+    log.critical("device.failed", error=error.message)
+    os._exit(EX_DEVICE)
 
 
 def _line(item: Item, status: Any, **fields: Any) -> ResultLine:

@@ -15,7 +15,7 @@
     │                         SearchUnanswered
     └ Fault                   ours: ArtifactCorrupt, ProviderUnavailable, WorkerLost, InternalError,
                               Undeliverable, ParityError, EndpointRefused, ProgramMissing,
-                              StoreUnsuitable
+                              StoreUnsuitable, DeviceFailed
 
 `code` is stable: it stands in result lines, problem documents and metrics. Nothing here knows HTTP or
 Celery; `api/errors.py` and `workers/retry.py` each hold one table. Third-party exceptions become one of
@@ -319,6 +319,12 @@ class ProviderUnavailable(Fault):
     """The execution provider that was asked for is not there."""
 
     code = "provider_unavailable"
+
+
+class DeviceFailed(Fault):
+    """The device answers no call of this process any more."""
+
+    code = "device_failed"
 
 
 class StoreUnsuitable(Fault):

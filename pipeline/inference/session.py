@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pipeline.core.errors import (
     ArtifactCorrupt,
     ArtifactNotFound,
+    DeviceFailed,
     DeviceOutOfMemory,
     InternalError,
     ProviderUnavailable,
@@ -28,6 +29,8 @@ Value: TypeAlias = NDArray[Any] | onnxruntime.OrtValue
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # What ONNX Runtime and CUDA say when memory is gone; there is no error class for it.
 _OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "cudaerrormemoryallocation")
+# CUDA's sticky errors: every later call of the process fails, whatever it is about.
+_DEVICE_FAILED = ("cuda failure", "cuda error", "cudnn failure", "cublas failure", "illegal memory access")
 _ORT_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.InvalidArgument, ort_errors.EPFail)
 # Binding and copying say everything by Python's own RuntimeError.
 _RUN_ERRORS = (*_ORT_ERRORS, MemoryError, RuntimeError)
@@ -167,6 +170,8 @@ def _translated() -> Iterator[None]:
         text = str(error).lower()
         if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
             raise DeviceOutOfMemory("the device had no memory left for this item") from error
+        if any(sign in text for sign in _DEVICE_FAILED):
+            raise DeviceFailed(f"the GPU failed: {error}") from error
         raise InternalError(f"ONNX Runtime failed: {error}") from error
 
 

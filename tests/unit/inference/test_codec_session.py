@@ -10,7 +10,13 @@ import onnxruntime
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from pipeline.core.errors import ArtifactCorrupt, DeviceOutOfMemory, InternalError, ProviderUnavailable
+from pipeline.core.errors import (
+    ArtifactCorrupt,
+    DeviceFailed,
+    DeviceOutOfMemory,
+    InternalError,
+    ProviderUnavailable,
+)
 from pipeline.inference.session import OrtSession
 from tests.support.codec import artifact
 
@@ -84,6 +90,7 @@ def test_silent_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         (ort_errors.Fail("CUDA failure 2: out of memory"), DeviceOutOfMemory),
         (MemoryError(), DeviceOutOfMemory),
         (ort_errors.Fail("something else"), InternalError),
+        (ort_errors.Fail("CUDA failure 700: an illegal memory access was encountered"), DeviceFailed),
         (RuntimeError("Error when binding input: CUDA failure 2: out of memory"), DeviceOutOfMemory),
         (RuntimeError("Error when binding input: something else"), InternalError),
     ],

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.errors import DeviceOutOfMemory, Fault, InvalidInput, StorageUnavailable, Transient
+from pipeline.core.errors import (
+    DeviceFailed,
+    DeviceOutOfMemory,
+    Fault,
+    InvalidInput,
+    StorageUnavailable,
+    Transient,
+)
 from pipeline.core.jobs import Item, ResultLine, Step
 from pipeline.core.keys import JobKeys, ResultName
 from pipeline.core.ledger import Finish, Refusal
@@ -17,7 +24,7 @@ from pipeline.core.operation import ItemInput, ItemOutput
 from pipeline.core.storage import ObjectInfo
 from tests.unit.workers.workbench import JOB, Bench, BytesIn, ScriptedLedger, lease, spec, wait_until
 from workers.pulse import Hand
-from workers.runner import AHEAD, ShardRun, read_items, run_shard
+from workers.runner import AHEAD, EX_DEVICE, ShardRun, read_items, run_shard
 
 
 def items_for(bench: Bench, count: int, **fields: Any) -> list[Item]:
@@ -394,3 +401,18 @@ def test_an_object_that_cannot_be_read_fails_alone(bench: Bench) -> None:
     bench.enter(spec())
     bench.use(Sick())
     assert statuses(run(bench, items)) == ["succeeded", "storage_unavailable", "succeeded"]
+
+
+def test_a_process_whose_device_has_failed_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fail all that it can get, and the ledger knows what to do after a death."""
+    codes: list[int] = []
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        raise SystemExit(code)
+
+    monkeypatch.setattr("os._exit", leave)
+    bench.handler._run = by_name({"c1": DeviceFailed("CUDA failure 700")})
+    with pytest.raises(SystemExit):
+        run(bench, items_for(bench, 3))
+    assert codes == [EX_DEVICE]
