@@ -29,7 +29,7 @@ from pipeline.models.compression.shape import HYPER_STRIDE, Shape
 from pipeline.models.factorised_prior import FactorisedPrior
 from pipeline.training.box import add_arguments, train_for
 from pipeline.training.cost import evaluate_at, rate_distortion_cost
-from pipeline.training.photos import PatchSampler, dev_images, load_photos
+from pipeline.training.photos import PatchSampler, dev_images, load_photos, refuse_overlap
 from pipeline.training.state import TrainingState
 
 DEV_LAMBDAS = (0.00107, 0.00343, 0.01095, 0.035, 0.1117)
@@ -76,6 +76,7 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
+        refuse_overlap(recipe.data, recipe.dev)
         photos = load_photos(recipe.data, least_side_px=recipe.patch_px)
         self.dev = dev_images(recipe.dev, recipe.dev_images, HYPER_STRIDE)
         print(f"{len(photos)} photos to train on, {len(self.dev)} to evaluate on")

@@ -322,8 +322,7 @@ class Run:
         baseline = (per_photo.sum(dim=1, keepdim=True) - per_photo) / (count - 1)
         advantage = (per_photo - baseline).flatten()
         rows = [
-            [text_tokens(CAPTION, language, ids) for ids in drawn[i : i + count]]
-            for i in range(0, len(drawn), count)
+            [_as_drawn(language, ids) for ids in drawn[i : i + count]] for i in range(0, len(drawn), count)
         ]
         packed = pack(rows)
         _, prefix = model.encode(tokens)
@@ -370,6 +369,12 @@ class Run:
 
     def _some(self, texts: list[list[int]], count: int) -> list[list[int]]:
         return [texts[i] for i in self.random.choice(len(texts), min(count, len(texts)), replace=False)]
+
+
+def _as_drawn(language: int, ids: list[int]) -> list[int]:
+    """A drawn caption's tokens; of one that was cut off, without an end that nobody drew."""
+    tokens = text_tokens(CAPTION, language, ids)
+    return tokens if len(ids) < _MOST_SAMPLED else tokens[:-1]
 
 
 def train(recipe: Recipe) -> Path:

@@ -34,17 +34,39 @@ def photo_paths(directories: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for directory in directories:
-        paths = sorted(path for path in directory.rglob("*") if path.suffix.lower() in _SUFFIXES)
+        there = (path for path in directory.rglob("*") if not path.name.startswith("."))
+        paths = sorted(path for path in there if path.suffix.lower() in _SUFFIXES)
         if not paths:
             raise FileNotFoundError(f"no images in {directory}")
         found += paths
     return found
 
 
+def refuse_overlap(data: Iterable[Path], dev: Path | None) -> None:
+    """What is measured on is not learnt from.
+
+    Raises:
+        ValueError: A photograph of `dev` is in one of the folders of `data`, too.
+    """
+    if dev is None:
+        return
+    learnt = {path.resolve() for path in photo_paths(data)}
+    both = [path for path in photo_paths([dev]) if path.resolve() in learnt]
+    if both:
+        raise ValueError(f"{len(both)} photographs of {dev} are in --data, too, such as {both[0]}")
+
+
 def load_photo(path: Path) -> np.ndarray:
-    """uint8 RGB (H, W, 3), upright."""
-    with Image.open(path) as image:
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    """uint8 RGB (H, W, 3), upright.
+
+    Raises:
+        OSError: It cannot be read; the message names it.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except OSError as error:
+        raise OSError(f"{path}: {error}") from error
 
 
 def to_tensor(images_hwc: np.ndarray) -> Tensor:

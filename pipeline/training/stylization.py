@@ -34,7 +34,7 @@ from pipeline.models.stylization.shape import FAST, STANDARD, Shape
 from pipeline.training.box import Shown, add_arguments, train_for
 from pipeline.training.micro_ast import load_microast
 from pipeline.training.paintings import load_paintings
-from pipeline.training.photos import load_photos
+from pipeline.training.photos import load_photos, refuse_overlap
 from pipeline.training.scaled_crops import ScaledCrops, squared
 from pipeline.training.state import TrainingState
 from pipeline.training.style_judge import Judge, Marks, psnr_db, reduced
@@ -134,6 +134,7 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
+        refuse_overlap(recipe.data, recipe.dev)
         saved = load_run(recipe.resume) if recipe.resume else None
         # A resumed run draws other crops than the first one did.
         self.draws = Draws(recipe, recipe.seed + 10 * (saved["step"] if saved else 0))

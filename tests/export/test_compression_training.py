@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def recipe(photos: Path, out: Path, minutes: float) -> Recipe:
     return Recipe(
         data=(photos,),
-        dev=photos,
+        dev=Path(shutil.copytree(photos, photos.with_name(f"{photos.name}-dev"), dirs_exist_ok=True)),
         out=out,
         minutes=minutes,
         batch=2,

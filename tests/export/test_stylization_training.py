@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def recipe(weights: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.Mo
         data=(pictures,),
         styles=(pictures,),
         loss_weights=weights,
-        dev=pictures,
+        dev=Path(shutil.copytree(pictures, pictures.with_name(f"{pictures.name}-dev"), dirs_exist_ok=True)),
         out=tmp_path,
         minutes=0.1,
         batch=4,

@@ -13,7 +13,9 @@ from torch import nn
 from export import shared_weights
 from pipeline.core.errors import ParityError
 from pipeline.training.box import train_for
+from pipeline.training.photos import load_photos, photo_paths, refuse_overlap
 from pipeline.training.state import MOST_SKIPPED, TrainingState
+from tests.support.image_bytes import picture
 
 
 def state() -> TrainingState[nn.Linear]:
@@ -74,3 +76,17 @@ def test_parity_takes_no_other_numbers(monkeypatch: pytest.MonkeyPatch, value: f
     cases = [(torch.zeros(2, 3),)]
     with pytest.raises(ParityError):
         shared_weights.check_shared_parity(nn.Identity(), Path("x.onnx"), [], {}, cases)
+
+
+def test_dev_photographs_are_not_learnt_from(tmp_path: Path) -> None:
+    for name in ("train/a.png", "train/dev/b.png", "other/c.png", "other/._c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(8, 8).save(tmp_path / name, format="PNG")
+    refuse_overlap([tmp_path / "train"], tmp_path / "other")
+    refuse_overlap([tmp_path / "train"], None)
+    with pytest.raises(ValueError, match=r"1 photographs .* such as .*b\.png"):
+        refuse_overlap([tmp_path / "train"], tmp_path / "train/dev")
+    (tmp_path / "other/d.jpg").write_bytes(b"no picture")
+    assert [path.name for path in photo_paths([tmp_path / "other"])] == ["c.png", "d.jpg"]
+    with pytest.raises(OSError, match=r"d\.jpg"):
+        load_photos([tmp_path / "other"])
