@@ -37,7 +37,8 @@ by fold and by speaker; "written", "named": pictures of other kinds, most known 
 **Limits.** It learnt captions from 6,000 photographs of people and dogs out of doors, and it shows: colours,
 numbers, what is done and what is held are often wrong, sex and age are guesses. Where the image encoder is
 sure of another kind of thing, the caption may be no more than its name, and sometimes a misspelt or wrong
-one; where it is not, the caption is often made up of people and dogs.
+one; where it is not, the caption is often made up: of people and dogs, or "a painting of a woman". Chinese
+sentences about other things than Flickr8k's are often garbled.
 Do not rely on it to describe people, for accessibility without a person's look, or for anything that
 matters. It reads no text, and takes no free prompts. Sounds: 29 classes; anything else gets the nearest,
 classes of city sounds are right half of the time, and which digit is spoken is a guess. A picture is

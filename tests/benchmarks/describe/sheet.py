@@ -33,7 +33,7 @@ def write_sheets(
         sheet.paste(picture, (left, top))
         draw.multiline_text((left + 4, top + _SIDE + 2), textwrap.fill(english[i], 30), "black", font)
         tags = ", ".join([*states[i].tags][:6])
-        draw.text((left + 4, top + _SIDE + _TEXT - 18), tags[:36], "grey", font)
+        draw.text((left + 4, top + _SIDE + _TEXT - 18), tags[:30], "grey", font)
         cells.append(_cell(picture, english[i], chinese[i], tags))
     sheet.save(output / "sheet.png")
     page = '<!doctype html><meta charset="utf-8"><title>Captions</title>'
