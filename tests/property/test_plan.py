@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.plan import sampled, shard_sizes
+from workers.plan import MOST_SHARDS, sampled, shard_sizes
 
 TOTALS = st.integers(1, 20_000)
 PACES = st.floats(0, 1e4, allow_nan=False)
@@ -28,9 +28,13 @@ def test_shards_hold_every_item_once(total: int, pace: float, slots: int, target
 def test_a_shard_is_no_more_work_than_asked(
     total: int, pace: float, slots: int, target: float, most: int
 ) -> None:
-    """A shard of several items takes `target_s` at most, by the pace it was cut for."""
+    """A shard takes `target_s` at most, by the pace it was cut for, but for the items it must have.
+
+    That is one, and in a job of very many as many as keep their number within bounds.
+    """
     sizes = shard_sizes(total, seconds_per_item=pace, slots=slots, target_s=target, most=most)
-    assert all(size == 1 or size * pace <= target * (1 + 1e-9) for size in sizes)
+    must = math.ceil(total / MOST_SHARDS)
+    assert all(size <= must or size * pace <= target * (1 + 1e-9) for size in sizes)
 
 
 @given(TOTALS, PACES, st.integers(1, 500), TARGETS, MOST)
