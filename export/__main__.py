@@ -1,7 +1,7 @@
 """Command line: one subcommand a model, and one for the gallery.
 
 python -m export compression --checkpoint FILE --out DIR --photos DIR [--dev DIR]
-python -m export stylization --checkpoint FILE --out DIR [--name NAME] [--record FILE]
+python -m export stylization --checkpoint FILE --out DIR [--styles DIR] [--name NAME] [--record FILE]
 python -m export description --checkpoint FILE --out DIR --weights DIR [--record FILE]
 python -m export gallery --out DIR
 
@@ -23,9 +23,11 @@ from export.description import export_description
 from export.gallery import write_gallery
 from export.stylization import export_stylization
 from pipeline.core.artifact import Terms
+from pipeline.training.paintings import load_paintings
 from pipeline.training.photos import load_photos
 
 CALIBRATION_PHOTOS = 80
+STYLES = 300
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,8 +53,10 @@ def _compression(given: argparse.Namespace) -> str:
 
 
 def _stylization(given: argparse.Namespace) -> str:
+    styles = load_paintings(given.styles, range(2, 8), least_side_px=64) if given.styles else []
+    chosen = styles[:: max(1, len(styles) // STYLES)]
     return export_stylization(
-        given.checkpoint, given.out, name=given.name, record=given.record, **_terms(given)
+        given.checkpoint, given.out, name=given.name, record=given.record, styles=chosen, **_terms(given)
     )
 
 
@@ -98,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         "--photos", type=Path, action="append", required=True, help="training photographs (repeatable)"
     )
     compression.add_argument("--dev", type=Path, help="folder of photographs to measure on")
+    stylization.add_argument(
+        "--styles",
+        type=Path,
+        action="append",
+        help="training paintings, for the range of styles (repeatable)",
+    )
     stylization.add_argument("--name", default="stylization", help="the artifact's name")
     stylization.add_argument("--record", type=Path, help="the training's record.jsonl, for its last marks")
     description.add_argument(

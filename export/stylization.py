@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+
+import numpy as np
 
 from export.graph import round_weights_to_half
 from export.manifest import write_manifest
 from export.stylization_card import write_card
-from export.stylization_graphs import ROLES, export_graphs
-from pipeline.core.artifact import Terms
+from export.stylization_graphs import ROLES, export_graphs, known_range
+from pipeline.core.artifact import Terms, read_manifest
 from pipeline.inference.painter import LAYOUT
 from pipeline.models.stylization.from_artifact import load_run
 from pipeline.models.stylization.model import StylizationModel
@@ -42,7 +45,13 @@ TERMS = Terms(
 
 
 def export_stylization(
-    checkpoint: Path, out: Path, *, name: str, record: Path | None = None, terms: Terms = TERMS
+    checkpoint: Path,
+    out: Path,
+    *,
+    name: str,
+    record: Path | None = None,
+    styles: Sequence[np.ndarray] = (),
+    terms: Terms = TERMS,
 ) -> str:
     """Writes the artifact.
 
@@ -51,6 +60,7 @@ def export_stylization(
         out: The artifact's directory; files of the same names are replaced.
         name: The artifact's name.
         record: The training's `record.jsonl`, whose last line has the dev marks for the manifest.
+        styles: Paintings of training, whose style vectors give the range of all; none: there is no limit.
         terms: What the weights are under; by default those of the weights that ship.
 
     Returns:
@@ -62,8 +72,11 @@ def export_stylization(
     out.mkdir(parents=True, exist_ok=True)
     saved = load_run(checkpoint)
     model = load_model(checkpoint)
+    marks = (
+        read_manifest(checkpoint).metrics if checkpoint.is_dir() and record is None else _dev_marks(record)
+    )
     round_weights_to_half(model)
-    graphs, parity = export_graphs(model, out)
+    graphs, parity = export_graphs(model, out, known_range(model, styles) if styles else None)
     shape = model.shape
     digest = write_manifest(
         out,
@@ -72,7 +85,7 @@ def export_stylization(
         files={role: f"{role}.onnx" for role in ROLES},
         graphs=graphs,
         parity=parity,
-        metrics=_dev_marks(record),
+        metrics=marks,
         config={
             "stride_px": STRIDE_PX,
             "cell_px": CELL_PX,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ _PIXELS = {0: _N, 1: STRIDE_PX * _H, 2: STRIDE_PX * _W}
 _SIZES_PX = ((64, 72), (32, 32), (136, 88), (256, 384))
 
 
+Range = tuple[Tensor, Tensor]
+_RARE = 0.005
+_LARGEST_PX = 512
+
+
 @dataclass(frozen=True)
 class GraphFile:
     """A graph: its module, names and dynamic axes of its inputs, its outputs' axes by name."""
@@ -34,8 +39,8 @@ class GraphFile:
     outputs: dict[str, tuple[str | int, ...]]
 
 
-def graph_files(model: StylizationModel) -> dict[str, GraphFile]:
-    """All graphs of a model in evaluation mode, by role."""
+def graph_files(model: StylizationModel, known: Range | None = None) -> dict[str, GraphFile]:
+    """All graphs of a model in evaluation mode, by role; `known` as `known_range` gives it."""
     channels, size = model.shape.channels, model.shape.style_size
     rows, one = {0: _N}, {0: _N, 1: _K}
     paint = {
@@ -54,7 +59,7 @@ def graph_files(model: StylizationModel) -> dict[str, GraphFile]:
             {"content_feat": ("n", channels, "2*h", "2*w")},
         ),
         "style": GraphFile(
-            StyleGraph(model.style_encoder).eval(), {"pixels": _PIXELS}, {"style_feat": ("n", size)}
+            StyleGraph(model.style_encoder, known).eval(), {"pixels": _PIXELS}, {"style_feat": ("n", size)}
         ),
         "paint": GraphFile(PaintGraph(model.decoder).eval(), paint, {"pixels": ("n", "8*h", "8*w", 3)}),
     }
@@ -78,14 +83,39 @@ def cases(model: StylizationModel) -> dict[str, list[tuple[Tensor, ...]]]:
     return found
 
 
-def export_graphs(model: StylizationModel, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+@torch.no_grad()
+def known_range(model: StylizationModel, paintings: Sequence[np.ndarray]) -> Range:
+    """Between which numbers all but one in a hundred of the style vectors of paintings lie, place by place.
+
+    Args:
+        model: Whose encoder is asked.
+        paintings: uint8 (H, W, 3), those of training; each is looked at as it is and twice as large.
+
+    Returns:
+        (S,) each, numbers that float16 holds.
+    """
+    found = []
+    for painting in paintings:
+        x = torch.from_numpy(painting[:_LARGEST_PX, :_LARGEST_PX]).permute(2, 0, 1)[None].float() / 255
+        for scale in (1, 2):
+            sides = [max(32, scale * side // 8 * 8) for side in x.shape[2:]]
+            scaled = F.interpolate(x, size=sides, mode="bicubic", antialias=True)
+            found.append(model.style_encoder(scaled.clamp(0, 1)))
+    every = torch.cat(found)
+    least, largest = (torch.quantile(every, part, dim=0).half().float() for part in (_RARE, 1 - _RARE))
+    return least, largest
+
+
+def export_graphs(
+    model: StylizationModel, out: Path, known: Range | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Writes content.onnx, style.onnx and paint.onnx; returns what the manifest says of graphs and parity.
 
     Raises:
         ParityError: ONNX Runtime does not compute what torch does.
     """
     examples, graphs, parity = cases(model), {}, {}
-    for role, file in graph_files(model).items():
+    for role, file in graph_files(model, known).items():
         path = out / f"{role}.onnx"
         graphs[role] = export_graph(
             file.module,

@@ -13,9 +13,11 @@ import torch
 
 from export.__main__ import main
 from export.stylization import load_model
+from export.stylization_graphs import known_range
 from pipeline.core.artifact import ArtifactManifest, read_manifest
 from pipeline.models.checkpoint import save_run
 from pipeline.models.stylization.from_artifact import load_run
+from pipeline.models.stylization.graphs import StyleGraph
 from pipeline.models.stylization.model import StylizationModel
 from tests.benchmarks.style.painter import Painter
 from tests.support.codec import landscape
@@ -120,3 +122,21 @@ def test_the_artifact_paints_the_same_in_tiles(artifact: Path) -> None:
     apart = np.abs(whole.astype(int) - tiled)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 1e-3
+
+
+def test_styles_are_kept_within_what_paintings_gave() -> None:
+    """Numbers beyond the range are cut to it; within it nothing is changed."""
+    torch.manual_seed(0)
+    model = StylizationModel(SMALL).eval()
+    paintings = [np.random.default_rng(i).integers(0, 256, (40, 56, 3), dtype=np.uint8) for i in range(6)]
+    least, largest = known_range(model, paintings)
+    assert least.shape == largest.shape == (SMALL.style_size,)
+    assert bool((least <= largest).all())
+    stripes = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    stripes[:, ::2] = 255
+    with torch.no_grad():
+        free, cut = (StyleGraph(model.style_encoder, known)(stripes) for known in (None, (least, largest)))
+    beyond = (free < least) | (free > largest)
+    assert bool(beyond.any())
+    assert torch.equal(cut[~beyond], free[~beyond])
+    assert bool(((cut >= least) & (cut <= largest)).all())

@@ -31,15 +31,27 @@ class ContentGraph(nn.Module):
 
 
 class StyleGraph(nn.Module):
-    """pixels: uint8 (N, 8h, 8w, 3). style_feat: float32 (N, S)."""
+    """pixels: uint8 (N, 8h, 8w, 3). style_feat: float32 (N, S).
 
-    def __init__(self, encoder: StyleEncoder) -> None:
+    Args:
+        encoder: The style encoder.
+        known: Least and largest number that paintings gave at each place, (S,) each: what lies beyond is cut,
+            as the decoder has never been asked for it, and answers with blotches of any colour.
+    """
+
+    least: Tensor
+    largest: Tensor
+
+    def __init__(self, encoder: StyleEncoder, known: tuple[Tensor, Tensor] | None = None) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.bounded = encoder, known is not None
+        if known is not None:
+            self.register_buffer("least", known[0])
+            self.register_buffer("largest", known[1])
 
     def forward(self, pixels: Tensor) -> Tensor:
         out: Tensor = self.encoder(pixels.permute(0, 3, 1, 2).float() / 255)
-        return out
+        return torch.minimum(torch.maximum(out, self.least), self.largest) if self.bounded else out
 
 
 class PaintGraph(nn.Module):
